@@ -1,0 +1,176 @@
+"""The vocabulary: claims, conditions, protocols, numbers, verdicts. Frozen data, no torch, no pytest."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import hashlib
+import inspect
+import json
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+MINIMUM_SEEDS = 20
+"""Fewer numbers than this end in *inconclusive*, whatever they say."""
+
+MISSING_LIMIT = 0.10
+"""A claim with a larger share of seeds without a number is *invalid*."""
+
+
+class Verdict(StrEnum):
+    """What the numbers of all seeds say about a claim."""
+
+    SUPPORTED = "supported"
+    REFUTED = "refuted"
+    INCONCLUSIVE = "inconclusive"
+    INVALID = "invalid"
+
+
+class UserError(Exception):
+    """A mistake or a lack on the user's side: one line that names the cause and the remedy."""
+
+
+class InvalidInstrument(Exception):
+    """An instrument check failed, so that no number of this model can be believed."""
+
+
+class NoValue(Exception):
+    """A seed that gives no number, with the reason; the seed counts as missing."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One quantity that must lie above its smallest effect of interest for the claim to hold.
+
+    `quantity` says in words what the number of one seed is; `unit` is the unit of both numbers.
+    """
+
+    name: str
+    quantity: str
+    unit: str
+    smallest_effect: float
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One way to run a claim: `published` (as the paper ran it, flaws and all) or `corrected`.
+
+    `task` is what is put to the model (a frozen dataclass of `optim_hunter.tasks`); `models` are the
+    registry names that run it by default.
+    """
+
+    name: str
+    task: Any
+    models: tuple[str, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence of a paper, made precise enough to be wrong.
+
+    Everything but the list of models is fixed before data is seen and enters `definition_hash`.
+
+    Attributes:
+        id: `folder/name`, unique.
+        statement: what is claimed, in one sentence.
+        source: where it was claimed.
+        conditions: all must hold; one that is refuted refutes the claim.
+        protocols: the ways in which it is run.
+        family: claims that are adjusted together (Holm) within one model and protocol.
+        needs: what a pass must show, out of `observe.plan.NEEDS`.
+        controls: planted models with the verdict that a right instrument gives on them.
+        seeds: the registered seeds, as `--claims-seeds` writes them.
+        control_seeds: the seeds of the controls, which `--claims-seeds` does not touch.
+        made_about: the models that the paper looked at ...
+        seen_seeds: ... on these seeds, so that they are fresh no more.
+        bootstrap: seeds resample one corpus: their numbers are a bootstrap distribution, not replicates.
+        search: the numbers are arrays over candidates (layer × head); the candidate is found on one half
+            of the seeds and confirmed on the other, unless `named` names it.
+        named: model → candidate that the paper named.
+        published: what the paper gives for this quantity, in words, if it does.
+    """
+
+    id: str
+    statement: str
+    source: str
+    conditions: tuple[Condition, ...]
+    protocols: tuple[Protocol, ...]
+    family: str
+    needs: frozenset[str] = frozenset()
+    controls: Mapping[str, Verdict] = field(default_factory=dict)
+    seeds: str = "0-99"
+    control_seeds: str = "0-23"
+    alpha: float = 0.05
+    made_about: tuple[str, ...] = ()
+    seen_seeds: str = ""
+    bootstrap: bool = False
+    search: bool = False
+    named: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    published: str | None = None
+
+    def definition(self) -> dict[str, Any]:
+        """The claim as plain JSON data, without the models that it happens to be run on."""
+        plain = dataclasses.asdict(self)
+        for protocol, entry in zip(self.protocols, plain["protocols"], strict=True):
+            del entry["models"]
+            entry["task"] = {"kind": type(protocol.task).__name__, **dataclasses.asdict(protocol.task)}
+        plain["needs"] = sorted(self.needs)
+        plain["controls"] = {name: str(verdict) for name, verdict in self.controls.items()}
+        return plain
+
+
+Measure = Callable[..., Any]
+"""observation → one finite number, or {condition: number or array over candidates}."""
+
+
+def definition_hash(claim: Claim, measure: Measure) -> str:
+    """sha256 over the definition and the measure's code; comments, layout and docstrings do not count."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(measure)))
+    function = tree.body[0]
+    assert isinstance(function, ast.FunctionDef)
+    function.decorator_list = []
+    if ast.get_docstring(function) is not None:
+        function.body = function.body[1:]
+    content = json.dumps([claim.definition(), ast.unparse(function)], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def claim(definition: Claim) -> Callable[[Measure], Measure]:
+    """Make a test function the measure of a claim: pytest then runs it for every model, protocol and seed.
+
+    The function takes `observation` and returns one number, or one for each condition by name. A seed
+    without a number raises `NoValue` with the reason.
+    """
+
+    def mark(measure: Measure) -> Measure:
+        measure.__claim__ = definition  # type: ignore[attr-defined]
+        return measure
+
+    return mark
+
+
+def parse_seeds(text: str, first: int = 0) -> tuple[int, ...]:
+    """`100` (that many, from `first` on), `0-99`, `3,5,8` → seeds in ascending order.
+
+    Raises:
+        UserError: empty, negative, unordered or repeated seeds, or text that is none of the three forms.
+    """
+    text = text.strip()
+    if text.isdecimal() and int(text) == 0:
+        raise UserError("seeds '0': that is no seed at all; write a count (100), a range (0-99) or a list (3,5,8)")
+    if text.isdecimal():
+        return tuple(range(first, first + int(text)))
+    parts = [part.strip().split("-") for part in text.split(",")]
+    if not all(len(part) <= 2 and all(end.strip().isdecimal() for end in part) for part in parts):
+        raise UserError(f"seeds {text!r}: write a count (100), a range (0-99) or a list (3,5,8) of whole numbers ≥ 0")
+    seeds = [seed for part in parts for seed in range(int(part[0]), int(part[-1]) + 1)]
+    ends = [int(end) for part in parts for end in part]
+    if not seeds or any(later < earlier for earlier, later in zip(ends, ends[1:], strict=False)):
+        raise UserError(f"seeds {text!r}: they must ascend, as in 0-99 or 3,5,8")
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"seeds {text!r}: a seed is named twice; each gives one number, so name it once")
+    return tuple(seeds)
