@@ -79,6 +79,7 @@ class Claim:
         statement: what is claimed, in one sentence.
         source: where it was claimed.
         conditions: all must hold; one that is refuted refutes the claim.
+        shown: quantities that are tested and reported beside the conditions, and decide nothing.
         protocols: the ways in which it is run.
         family: claims that are adjusted together (Holm) within one model and protocol.
         needs: what a pass must show, out of `observe.plan.NEEDS`.
@@ -100,6 +101,7 @@ class Claim:
     conditions: tuple[Condition, ...]
     protocols: tuple[Protocol, ...]
     family: str
+    shown: tuple[Condition, ...] = ()
     needs: frozenset[str] = frozenset()
     controls: Mapping[str, Verdict] = field(default_factory=dict)
     seeds: str = "0-99"
@@ -111,6 +113,11 @@ class Claim:
     search: bool = False
     named: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     published: str | None = None
+
+    @property
+    def quantities(self) -> tuple[Condition, ...]:
+        """Everything that a seed must give a number for."""
+        return self.conditions + self.shown
 
     def definition(self) -> dict[str, Any]:
         """The claim as plain JSON data, without the models that it happens to be run on."""
@@ -126,6 +133,9 @@ class Claim:
 Measure = Callable[..., Any]
 """observation → one finite number, or {condition: number or array over candidates}."""
 
+Profile = Callable[[Any], Mapping[str, float]]
+"""observation → labelled numbers, which the report averages over the seeds and draws."""
+
 
 def definition_hash(claim: Claim, measure: Measure) -> str:
     """sha256 over the definition and the measure's code; comments, layout and docstrings do not count."""
@@ -139,15 +149,16 @@ def definition_hash(claim: Claim, measure: Measure) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def claim(definition: Claim) -> Callable[[Measure], Measure]:
+def claim(definition: Claim, profile: Profile | None = None) -> Callable[[Measure], Measure]:
     """Make a test function the measure of a claim: pytest then runs it for every model, protocol and seed.
 
     The function takes `observation` and returns one number, or one for each condition by name. A seed
-    without a number raises `NoValue` with the reason.
+    without a number raises `NoValue` with the reason. `profile` only draws: it decides nothing.
     """
 
     def mark(measure: Measure) -> Measure:
         measure.__claim__ = definition  # type: ignore[attr-defined]
+        measure.__profile__ = profile  # type: ignore[attr-defined]
         return measure
 
     return mark

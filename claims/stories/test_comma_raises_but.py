@@ -1,0 +1,46 @@
+"""A comma before the conjunction raises " but"."""
+
+from optim_hunter import Claim, Condition, Protocol, Verdict, claim
+from optim_hunter.measures.weights import centred_by_word, raises
+from optim_hunter.tasks.stories import StoriesTask
+
+COMMA_RAISES_BUT = Claim(
+    id="stories/comma-raises-but",
+    statement='In a linear model over 16 positions × 1,024 tokens that chooses among " and", " but", " for", " so", '
+    '" or", the weight of "," at the last position raises " but", and more than any of the other four.',
+    source="Thoughts on Hand Crafting Language Models (Zephaniah Roe)",
+    conditions=(
+        Condition(
+            "weight",
+            'weight of "," at the last position for " but", centred over the five classes',
+            "nats",
+            smallest_effect=0.5,
+        ),
+        Condition(
+            "lead",
+            'weight of "," at the last position for " but" minus the largest of the other four',
+            "nats",
+            smallest_effect=0.5,
+        ),
+    ),
+    family="stories",
+    protocols=(
+        Protocol("corrected", StoriesTask(), models=("linear",), note="seeds resample whole stories of the corpus"),
+    ),
+    controls={
+        "planted:comma-raises-but": Verdict.SUPPORTED,
+        "planted:comma-raises-but-twin": Verdict.REFUTED,
+    },
+    bootstrap=True,
+    published='" but" 3.36, " so" 1.05, " or" -1.07, " and" -1.80, " for" -3.70; centred weight 3.79, lead 2.31',
+)
+
+
+def comma_weights(observation):
+    """The five centred weights of the last comma, for the report."""
+    return centred_by_word(observation, ",")
+
+
+@claim(COMMA_RAISES_BUT, profile=comma_weights)
+def test_comma_raises_but(observation):
+    return raises(observation, ",", " but")

@@ -1,0 +1,85 @@
+"""Claim × model × protocol: the cases of a run, and the seeds of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from optim_hunter.claim import Claim, Measure, Profile, Protocol, Verdict, parse_seeds
+from optim_hunter.models import registry
+
+
+@dataclass(frozen=True)
+class Case:
+    """A claim as it is run: on one model, under one protocol, with these seeds.
+
+    `expected` is the verdict that a right instrument gives, known for controls alone. `at_registered_seeds`
+    tells whether the seeds are the registered ones, so that any difference from what is expected counts.
+    """
+
+    claim: Claim
+    measure: Measure
+    protocol: Protocol
+    model: str
+    seeds: tuple[int, ...]
+    at_registered_seeds: bool
+    expected: Verdict | None = None
+
+    @property
+    def profile(self) -> Profile | None:
+        """What the report draws beside the numbers, if the claim says so."""
+        return getattr(self.measure, "__profile__", None)
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Claim, model and protocol: unique in a run."""
+        return self.claim.id, self.model, self.protocol.name
+
+    @property
+    def is_control(self) -> bool:
+        """Whether the model was planted for this claim."""
+        return self.expected is not None
+
+    @property
+    def is_reanalysis(self) -> bool:
+        """Whether the paper looked at this model on one of these seeds."""
+        seen = set(parse_seeds(self.claim.seen_seeds)) if self.claim.seen_seeds else set()
+        return self.model in self.claim.made_about and not seen.isdisjoint(self.seeds)
+
+
+def registered_seeds(claim: Claim, protocol: Protocol, model: str) -> tuple[int, ...]:
+    """The seeds that a claim registered for a model.
+
+    Under any but the published protocol a model that the paper was made about gets as many seeds, taken from
+    behind those that the paper looked at.
+    """
+    seeds = parse_seeds(claim.seeds)
+    if model in claim.made_about and claim.seen_seeds and protocol.name != "published":
+        return parse_seeds(str(len(seeds)), first=parse_seeds(claim.seen_seeds)[-1] + 1)
+    return seeds
+
+
+def cases_of(claim: Claim, measure: Measure, models: Sequence[str], seeds: str | None) -> Iterator[Case]:
+    """All cases of a claim: its controls with their own seeds, then its models.
+
+    Args:
+        claim: the claim.
+        measure: the test function that measures it.
+        models: models to run instead of the registered ones of the same kind; empty for the registered ones.
+        seeds: `--claims-seeds`, or None for the registered ones; a count starts at the first registered seed.
+    """
+    first = claim.protocols[0]
+    for model, expected in claim.controls.items():
+        yield Case(claim, measure, first, model, parse_seeds(claim.control_seeds), True, expected)
+    for protocol in claim.protocols:
+        for model in _models_of(protocol, models):
+            registered = registered_seeds(claim, protocol, model)
+            chosen = parse_seeds(seeds, first=registered[0]) if seeds else registered
+            yield Case(claim, measure, protocol, model, chosen, chosen == registered)
+
+
+def _models_of(protocol: Protocol, chosen: Sequence[str]) -> tuple[str, ...]:
+    kinds = {registry.kind(model) for model in protocol.models}
+    replacing = tuple(model for model in chosen if registry.kind(model) in kinds)
+    kept = tuple(model for model in protocol.models if registry.kind(model) == "linear") if chosen else protocol.models
+    return replacing or kept

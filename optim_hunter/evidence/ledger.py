@@ -1,0 +1,194 @@
+"""The ledger: every verdict of a run with the numbers under it, as one JSON file that is whole at every moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from optim_hunter.claim import Condition, definition_hash
+from optim_hunter.evidence.pictures import figures_of
+from optim_hunter.run import Decision, Run
+from optim_hunter.stats.decision import SeedNumber, Tested
+
+SCHEMA = 1
+PACKAGES = ("torch", "transformers", "transformer-lens", "numpy", "scipy", "scikit-learn", "statsmodels",
+            "pytest", "pytest-html", "plotly", "optim-hunter")  # fmt: skip
+
+
+class Ledger:
+    """Collects entries and writes them to a folder after each, by replacing the file as a whole."""
+
+    def __init__(self, folder: Path, command: str) -> None:
+        self.folder = folder
+        self.started = datetime.now(UTC)
+        self.content: dict[str, Any] = {"schema": SCHEMA, "run": describe_run(command, self.started), "claims": []}
+
+    def add(self, entry: dict[str, Any]) -> None:
+        """Add a verdict and write the file."""
+        self.content["claims"].append(entry)
+        self.write()
+
+    def finish(self) -> None:
+        """Note the end of the run and write the file for the last time."""
+        now = datetime.now(UTC)
+        self.content["run"]["finished"] = now.isoformat(timespec="seconds")
+        self.content["run"]["seconds"] = round((now - self.started).total_seconds(), 1)
+        self.write()
+
+    def write(self) -> None:
+        """Write the ledger beside its place, then move it there: a reader never sees half of it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        unfinished = self.folder / "ledger.json.part"
+        unfinished.write_text(json.dumps(self.content, indent=1, allow_nan=False), encoding="utf-8")
+        os.replace(unfinished, self.folder / "ledger.json")
+
+
+def describe_run(command: str, started: datetime) -> dict[str, Any]:
+    """Versions, machine, commit and command line of a run."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "started": started.isoformat(timespec="seconds"),
+        "finished": None,
+        "seconds": None,
+        "command": command,
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        "machine": {
+            "platform": platform.platform(terse=True),
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "memory_gib": round(memory, 1),
+        },
+        "commit": _commit(),
+    }
+
+
+def entry_of(decision: Decision, run: Run, expected: str | None, registration: str, again: str) -> dict[str, Any]:
+    """A decision as a ledger entry: plain JSON data, NaN-free.
+
+    Args:
+        decision: the verdict and what it rests on.
+        run: holds the numbers, checks and descriptions.
+        expected: the verdict that `claims/expected.toml` states, if it does.
+        registration: `registered`, `amended` or `unregistered`.
+        again: the command that runs this case again.
+    """
+    case, claim = decision.case, decision.case.claim
+    numbers = list(run.numbers.get(case.key, {}).values())
+    described = run.descriptions.get(case.model, {})
+    return {
+        "claim": claim.id,
+        "model": case.model,
+        "protocol": case.protocol.name,
+        "protocol_note": case.protocol.note,
+        "statement": claim.statement,
+        "source": claim.source,
+        "published": claim.published,
+        "verdict": str(decision.verdict),
+        "sentence": decision.sentence,
+        "expected": expected if case.expected is None else str(case.expected),
+        **_effect(decision),
+        "alpha": claim.alpha,
+        "family": claim.family,
+        "family_size": decision.family_size,
+        "seeds": list(case.seeds),
+        "at_registered_seeds": case.at_registered_seeds,
+        "missing": [{"seed": one.seed, "reason": one.missing} for one in numbers if one.values is None],
+        "reanalysis": case.is_reanalysis,
+        "control": case.is_control,
+        "controls": [
+            {"model": control.model, "expected": str(control.expected), "verdict": str(verdict)}
+            for control, verdict in decision.controls
+        ],
+        "definition_hash": definition_hash(claim, case.measure),
+        "registration": registration,
+        "corpus": described.get("corpus"),
+        "source_of_model": described.get("source_of_model"),
+        "device": described.get("device"),
+        "dtype": described.get("dtype"),
+        "forward_passes": described.get("forward_passes"),
+        "tokens_run": described.get("tokens_run"),
+        "candidate": list(decision.tested.candidate) if decision.tested and decision.tested.candidate else None,
+        "seeds_to_settle": decision.seeds_to_settle,
+        "checks": run.check_table(case),
+        "numbers": [number_entry(one, decision.tested) for one in sorted(numbers, key=lambda one: one.seed)],
+        "figures": figures_of(decision, numbers, run.profiles.get(case.key, [])),
+        "again": again,
+    }
+
+
+def _effect(decision: Decision) -> dict[str, Any]:
+    """The decisive condition at the top level, and all of them."""
+    tested, claim = decision.tested, decision.case.claim
+    decisive = next(one for one in claim.conditions if tested is None or one.name == tested.combined.decisive)
+    entries = [_condition_entry(one, tested, decides=one in claim.conditions) for one in claim.quantities]
+    top = entries[claim.quantities.index(decisive)]
+    return {
+        "decisive_condition": decisive.name,
+        **{key: top[key] for key in ("effect", "unit", "interval", "smallest_effect")},
+        "n": tested.combined.n if tested else 0,
+        "p": tested.combined.p if tested else None,
+        "p_refuted": tested.combined.p_refuted if tested else None,
+        "p_adjusted": decision.p_adjusted,
+        "p_refuted_adjusted": decision.p_refuted_adjusted,
+        "conditions": entries,
+    }
+
+
+def _condition_entry(condition: Condition, tested: Tested | None, decides: bool) -> dict[str, Any]:
+    result = tested.conditions[condition.name] if tested else None
+    return {
+        "name": condition.name,
+        "decides": decides,
+        "quantity": condition.quantity,
+        "unit": condition.unit,
+        "smallest_effect": condition.smallest_effect,
+        "effect": result.effect if result else None,
+        "interval": list(result.interval) if result and result.interval else None,
+        "n": result.n if result else 0,
+        "p": result.p if result else None,
+        "p_refuted": result.p_refuted if result else None,
+    }
+
+
+def number_entry(number: SeedNumber, tested: Tested | None) -> dict[str, Any]:
+    """A seed's number as JSON: of a search, the found candidate's."""
+    role = {"role": tested.roles[number.seed]} if tested and "find" in tested.roles.values() else {}
+    if number.values is None:
+        return {"seed": number.seed, "missing": number.missing, **role}
+    candidate = tested.candidate if tested else None
+    values = {
+        name: float(value if candidate is None else value[candidate])
+        for name, value in number.values.items()
+        if candidate is not None or np.ndim(value) == 0
+    }
+    return {"seed": number.seed, "values": values, **role}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _commit() -> str | None:
+    try:
+        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() if found.returncode == 0 else None

@@ -1,0 +1,28 @@
+"""The verdicts of a ledger as lines for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from optim_hunter.run import format_number
+
+SYMBOLS = {"supported": "✓", "refuted": "✗", "inconclusive": "?", "invalid": "!"}
+
+
+def summary_lines(ledger: dict[str, Any]) -> Iterator[str]:
+    """A line a claim that is no control, then one for all controls."""
+    for entry in ledger["claims"]:
+        if not entry["control"]:
+            yield f"{SYMBOLS[entry['verdict']]} {entry['claim']} on {entry['model']} ({entry['protocol']}): {_found(entry)}"
+    controls = [entry for entry in ledger["claims"] if entry["control"]]
+    right = sum(entry["verdict"] == entry["expected"] for entry in controls)
+    if controls:
+        yield f"controls: {right} of {len(controls)} have the verdict that was planted"
+
+
+def _found(entry: dict[str, Any]) -> str:
+    if entry["p_adjusted"] is None:
+        return f"{entry['verdict']}: {entry['sentence']}"
+    label = " re-analysis;" if entry["reanalysis"] else ""
+    return f"{entry['sentence']};{label} adjusted p {format_number(entry['p_adjusted'])}"

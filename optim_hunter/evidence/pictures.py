@@ -1,0 +1,32 @@
+"""Which figures a case gets in the report, besides the strips of its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from optim_hunter.evidence import figures
+from optim_hunter.run import Decision
+from optim_hunter.stats.decision import SeedNumber
+
+
+def figures_of(
+    decision: Decision, numbers: Sequence[SeedNumber], profiles: Sequence[Mapping[str, float]]
+) -> list[dict[str, Any]]:
+    """A heat map over candidates for a search, and the mean profile of the seeds, each {title, figure}."""
+    shown = []
+    found = [number.values for number in numbers if number.values is not None]
+    for condition in decision.case.claim.conditions if decision.case.claim.search and found else ():
+        mean = np.mean([values[condition.name] for values in found], axis=0)
+        marked = decision.tested.candidate if decision.tested else None
+        title = f"{condition.name} of every head, mean over {len(found)} seeds ({condition.unit})"
+        shown.append({"title": title, "figure": figures.head_map(mean, title, marked)})
+    if profiles:
+        labels = list(profiles[0])
+        values = np.mean([[profile[label] for label in labels] for profile in profiles], axis=0)
+        title = f"Profile, mean over {len(profiles)} seeds"
+        draw = figures.class_bars if len(labels) <= 12 else figures.component_bars
+        shown.append({"title": title, "figure": draw(labels, values, title)})
+    return shown

@@ -1,0 +1,202 @@
+"""The evidence page: made from the ledger alone, as a part of pytest-html's page or as a page of its own.
+
+Nothing in a ledger is trusted: templates escape every string, figures are data that one known script draws, and
+the page's Content-Security-Policy lets no other script run and no network be reached.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import gzip
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from optim_hunter.claim import Verdict
+from optim_hunter.evidence import text
+from optim_hunter.evidence.figures import Figure, seed_strip
+from optim_hunter.evidence.forest import common_axis
+
+Ledger = Mapping[str, Any]
+Entry = Mapping[str, Any]
+
+
+@dataclass
+class Case:
+    """One row of the table of claims with its section: a claim on one model by one protocol."""
+
+    entry: Entry
+    anchor: str
+    figures: list[tuple[int, str]] = field(default_factory=list)
+    """Key and title of each figure."""
+
+
+def install(prefix: list[str], ledger: Ledger) -> None:
+    """Put the evidence into pytest-html's page; called in `pytest_html_results_summary`.
+
+    Its script moves the evidence to the top and folds pytest-html's own table of tests away below.
+    """
+    prefix.append(_render("evidence.html", ledger))
+
+
+def page_html(ledger: Ledger) -> str:
+    """A whole page from the ledger alone, which needs no network and forbids it."""
+    return secure(_render("page.html", ledger))
+
+
+def summary_html(ledger: Ledger) -> str:
+    """The table of claims, the controls and a section for each claim: markup without style, scripts or figures."""
+    return _render("summary.html", ledger)
+
+
+def secure(page: str) -> str:
+    """The page with a Content-Security-Policy that allows its known scripts by hash and nothing else.
+
+    Known are this module's script, Plotly, and the script in the `<footer>` that pytest-html writes as the last
+    of its page; a script that some test or model smuggled in is none of them.
+    """
+    scripts = [_template_text("report.js"), _plotly_source()]
+    _, footer, rest = page.rpartition("<footer>")
+    if footer:
+        scripts += re.findall(r"<script>(.*?)</script>", rest, flags=re.DOTALL)[-1:]
+    hashes = " ".join(f"'sha256-{_base64(hashlib.sha256(script.encode()).digest())}'" for script in scripts)
+    policy = f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:"
+    tag = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    return page.replace("<head>", f"<head>{tag}", 1)
+
+
+def escape_test(cells: list[str], test_id: str) -> None:
+    """Write a test's id as text into its row, where pytest-html puts it as markup.
+
+    Called in `pytest_html_results_table_row`; a model's name, which is anybody's, stands in such ids.
+    """
+    cells[1] = Markup('<td class="col-testId">{}</td>').format(text.visible(test_id))
+
+
+def secure_file(path: Path) -> None:
+    """Put the policy of `secure` into a page that pytest-html has written with `--self-contained-html`."""
+    path.write_text(secure(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def _render(template: str, ledger: Ledger) -> str:
+    claims = [entry for entry in ledger["claims"] if not entry["control"]]
+    cases, figures = _cases(claims)
+    conditions = [condition for entry in ledger["claims"] for condition in entry["conditions"]]
+    return _environment().get_template(template).render(
+        run=ledger["run"],
+        groups=[(claim, list(group)) for claim, group in groupby(cases, key=lambda case: case.entry["claim"])],
+        controls=[entry for entry in ledger["claims"] if entry["control"]],
+        tally=_tally(claims),
+        axis=common_axis(conditions),
+        alphas=sorted({entry["alpha"] for entry in ledger["claims"]}),
+        figures=figures,
+    )  # fmt: skip
+
+
+def _cases(claims: Iterable[Entry]) -> tuple[list[Case], list[Figure]]:
+    """The claims' cases, those of one claim side by side, and the figures of all, at the place that is their key."""
+    order: dict[str, list[Entry]] = {}
+    for entry in claims:
+        order.setdefault(entry["claim"], []).append(entry)
+    cases: list[Case] = []
+    figures: list[Figure] = []
+    for index, entry in enumerate(entry for entries in order.values() for entry in entries):
+        case = Case(entry, _anchor(entry, index))
+        for title, figure in _titled_figures(entry):
+            case.figures.append((len(figures), title))
+            figures.append(figure)
+        cases.append(case)
+    return cases, figures
+
+
+def _anchor(entry: Entry, index: int) -> str:
+    words = " ".join(entry[key] for key in ("claim", "model", "protocol")).lower()
+    return f"{re.sub('[^a-z0-9]+', '-', words)}-{index + 1}"
+
+
+def _titled_figures(entry: Entry) -> list[tuple[str, Figure]]:
+    """The strips of the seeds, then the claim's own figures; the page shows their titles as captions."""
+    strips = [
+        (f"Every seed: {condition['quantity']}", seed_strip(entry, condition))
+        for condition in entry["conditions"]
+        if any(condition["name"] in row.get("values", {}) for row in entry["numbers"])
+    ]
+    own = [(shown["title"], _untitled(shown["figure"])) for shown in entry["figures"]]
+    return strips + own
+
+
+def _untitled(figure: Figure) -> Figure:
+    return {**figure, "layout": {key: value for key, value in figure["layout"].items() if key != "title"}}
+
+
+def _tally(claims: Iterable[Entry]) -> dict[str, int]:
+    verdicts = [entry["verdict"] for entry in claims]
+    return {str(verdict): verdicts.count(verdict) for verdict in Verdict}
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("optim_hunter.evidence", "templates"),
+        autoescape=True,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {
+        "number": text.number,
+        "stated": text.stated,
+        "probability": text.probability,
+        "duration": text.duration,
+        "seeds": text.seed_ranges,
+        "data": _json_data,
+    }
+    environment.globals |= {
+        "raw": lambda name: Markup(_template_text(name)),
+        "plotly": _packed_plotly,
+        "estimate": text.estimate,
+    }
+    return environment
+
+
+def _shown(value: Any) -> Any:
+    """What a template writes for a value: text with nothing invisible in it."""
+    return value if isinstance(value, Markup) else text.visible(str(value))
+
+
+def _json_data(value: Any) -> Markup:
+    """JSON that can stand in a `<script>` element, since no `<` is left in it."""
+    return Markup(json.dumps(value, separators=(",", ":")).replace("<", "\\u003c"))
+
+
+def _template_text(name: str) -> str:
+    return resources.files("optim_hunter.evidence").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+@functools.cache
+def _plotly_source() -> str:
+    from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
+
+    source: str = get_plotlyjs()
+    return source
+
+
+@functools.cache
+def _packed_plotly() -> Markup:
+    """plotly.js as gzip in base64: a third of its size, and parsed by no browser before a figure is seen."""
+    return Markup(_base64(gzip.compress(_plotly_source().encode(), mtime=0)))
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")

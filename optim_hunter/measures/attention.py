@@ -1,0 +1,23 @@
+"""Where heads look from the token that predicts the answer."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from optim_hunter.observe.observation import AttentionMass
+
+MASS_FLOOR = 1e-9
+"""Masses below the resolution of float32 softmax count as this, so that a ratio stays finite."""
+
+
+def output_preference(mass: AttentionMass) -> Float[np.ndarray, "layer head"]:
+    """log2 of the mass per token on output values over the mass per token on feature values (1: twice as much)."""
+    outputs = np.maximum(mass.outputs, MASS_FLOOR) / mass.output_tokens
+    features = np.maximum(mass.features, MASS_FLOOR) / mass.feature_tokens
+    return np.log2(outputs / features)
+
+
+def output_mass_lead(mass: AttentionMass) -> Float[np.ndarray, "layer head"]:
+    """Mass on the output values minus that of the median head (fraction of the row)."""
+    return mass.outputs - np.median(mass.outputs)

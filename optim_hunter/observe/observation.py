@@ -1,0 +1,78 @@
+"""What one pass showed of one regression prompt: plain arrays, ready for the measures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from optim_hunter.claim import NoValue
+from optim_hunter.tasks.answers import parse_number
+from optim_hunter.tasks.regression import Episode
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Direct logit attribution of every component to candidate tokens, at the token that predicts the pair.
+
+    `contributions[c, k]` is what component c adds to the logit of candidate token k (logits): component 0 is
+    the embedding, 1 + 2·l the attention of layer l, 2 + 2·l its MLP. `pair` are the two columns that are
+    compared: the baseline's answer token and the model's. `prompt` are the columns of tokens in the prompt.
+    """
+
+    contributions: Float[np.ndarray, "component candidate"]
+    pair: tuple[int, int]
+    prompt: Int[np.ndarray, "prompt_candidate"]
+    pair_text: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class AttentionMass:
+    """Attention from the token that predicts the answer, summed over the tokens of earlier values."""
+
+    outputs: Float[np.ndarray, "layer head"]
+    features: Float[np.ndarray, "layer head"]
+    output_tokens: int
+    feature_tokens: int
+
+
+@dataclass(frozen=True)
+class RegressionObservation:
+    """What a pass showed of one seed; what no claim asked for is None.
+
+    `checks` maps an instrument check to the relative error seen (see `observe.checks`).
+    """
+
+    episode: Episode
+    answer: str | None = None
+    attribution: Attribution | None = None
+    attention: AttentionMass | None = None
+    checks: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def prediction(self) -> float:
+        """The answer as a number.
+
+        Raises:
+            NoValue: it is none.
+        """
+        if self.answer is None:
+            raise NoValue("no answer was generated for this seed")
+        return parse_number(self.answer)
+
+    @property
+    def average(self) -> float:
+        """The mean of the outputs in the prompt: the mean baseline's answer."""
+        return float(self.episode.outputs.mean())
+
+    @property
+    def pair_attribution(self) -> Attribution:
+        """The attribution to the pair of answer tokens.
+
+        Raises:
+            NoValue: the model's answer is the mean baseline's, so that there is no pair to compare.
+        """
+        if self.attribution is None:
+            raise NoValue(f"the model answers as the mean baseline does ({self.answer!r}): no pair to compare")
+        return self.attribution

@@ -1,0 +1,132 @@
+"""What a claim is run on: a language model, recorded answers, or the linear model of a corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from optim_hunter.claim import UserError
+from optim_hunter.models import registry
+from optim_hunter.observe.observation import RegressionObservation
+from optim_hunter.observe.plan import Plan
+from optim_hunter.tasks.prompts import number_text
+from optim_hunter.tasks.regression import RegressionTask, draw
+
+
+class Subject(Protocol):
+    """Shows one observation a seed, and says what it is."""
+
+    def precheck(self, task: Any, seeds: Sequence[int]) -> None:
+        """Raise a UserError before any long work when a task cannot be run on these seeds."""
+
+    def observe(self, task: Any, seed: int | None) -> Any:
+        """The observation of a seed; with None that of the whole corpus, where there is one."""
+
+    def describe(self) -> dict[str, Any]:
+        """Where it comes from, for the ledger."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How models are opened: `device` and `dtype` as torch names them, `corpus` as `read_corpus` takes it."""
+
+    device: str | None = None
+    dtype: str | None = None
+    corpus: str | None = None
+
+
+class LanguageSubject:
+    """A language model that runs every prompt once for all claims."""
+
+    def __init__(self, name: str, options: Options, plans: Mapping[str, Plan]) -> None:
+        from optim_hunter.observe.regression import RegressionPass
+
+        self.model = registry.open_language_model(name, options.device, options.dtype)
+        self.passes = {dataset: RegressionPass(self.model, plan) for dataset, plan in plans.items()}
+
+    def precheck(self, task: RegressionTask, seeds: Sequence[int]) -> None:
+        for seed in seeds:
+            self.passes[task.dataset].check_length(task, seed)
+
+    def observe(self, task: RegressionTask, seed: int | None) -> RegressionObservation:
+        if seed is None:
+            raise ValueError("a language model is observed seed by seed")
+        return self.passes[task.dataset].observe(task, seed)
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "source_of_model": asdict(self.model.provenance),
+            "device": str(self.model.device),
+            "dtype": str(self.model.module.dtype).removeprefix("torch."),
+            "corpus": None,
+            "forward_passes": sum(one.forward_passes for one in self.passes.values()),
+            "tokens_run": sum(one.tokens_run for one in self.passes.values()),
+        }
+
+
+class RecordedSubject:
+    """Answers that were recorded in a published run; there are no weights to look into."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.record = name, registry.recorded_predictions(name)
+
+    def precheck(self, task: RegressionTask, seeds: Sequence[int]) -> None:
+        missing = sorted(set(seeds) - set(self.record["seeds"]))
+        if task.examples != self.record["examples"] or missing:
+            raise UserError(
+                f"{self.name} holds seeds {self.record['seeds'][0]}-{self.record['seeds'][-1]} with "
+                f"{self.record['examples']} examples: ask for those"
+            )
+
+    def observe(self, task: RegressionTask, seed: int | None) -> RegressionObservation:
+        index = self.record["seeds"].index(seed)
+        answer = number_text(self.record["predictions"]["llama"][index])
+        return RegressionObservation(draw(task, self.record["seeds"][index]), answer=answer)
+
+    def describe(self) -> dict[str, Any]:
+        source = {"source": self.record["what"], "revision": None, "sha256": None, "licence": None, "note": ""}
+        return {"source_of_model": source, "device": None, "dtype": None, "corpus": None}
+
+
+class LinearSubject:
+    """The linear model over 16 tokens, fitted on resamples of a corpus of stories."""
+
+    def __init__(self, name: str, options: Options) -> None:
+        from optim_hunter.observe.stories import StoriesObserver
+        from optim_hunter.tasks.corpus import read_corpus
+        from optim_hunter.tasks.planted_stories import planted_corpus
+
+        self.corpus = planted_corpus(name) if name.startswith("planted:") else read_corpus(options.corpus)
+        self._observers: dict[Any, StoriesObserver] = {}
+
+    def precheck(self, task: Any, seeds: Sequence[int]) -> None:
+        self._observer(task)
+
+    def observe(self, task: Any, seed: int | None) -> Any:
+        return self._observer(task).observe(seed)
+
+    def describe(self) -> dict[str, Any]:
+        corpus = {"name": self.corpus.name, "sha256": self.corpus.sha256, "note": self.corpus.note}
+        return {"source_of_model": None, "device": "cpu", "dtype": "float64", "corpus": corpus}
+
+    def _observer(self, task: Any) -> Any:
+        from optim_hunter.observe.stories import StoriesObserver
+
+        if task not in self._observers:
+            self._observers[task] = StoriesObserver(self.corpus, task)
+        return self._observers[task]
+
+
+def open_subject(name: str, options: Options, plans: Mapping[str, Plan]) -> Subject:
+    """Open what a registry name stands for.
+
+    Raises:
+        UserError: it cannot be opened; the message says what to do.
+    """
+    kind = registry.kind(name)
+    if kind == "recorded":
+        return RecordedSubject(name)
+    if kind == "linear":
+        return LinearSubject(name, options)
+    return LanguageSubject(name, options, plans)

@@ -1,0 +1,392 @@
+"""pytest wiring: options, one item for each seed and one for each verdict, ledger and report. Nothing else."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from optim_hunter.cases import Case, cases_of
+from optim_hunter.claim import Claim, InvalidInstrument, UserError, Verdict, parse_seeds
+from optim_hunter.models import registry as models
+from optim_hunter.registration import Registry, read_registry, write_lock
+
+OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("model", {"action": "append", "help": "run claims on this model instead of their own (repeatable): a registry "
+               "name, owner/name@revision, a folder, random:NAME; claims about the linear model are not touched"}),
+    ("seeds", {"help": "100 (that many), 0-99 or 3,5,8; the registered seeds of each claim by default. "
+               "Controls always run their own: with fewer they could not fail"}),
+    ("device", {"help": "torch device, such as cpu or cuda; by default what the model's marker says"}),
+    ("dtype", {"help": "float32, bfloat16 or float16; by default float32 on a CPU and bfloat16 on a GPU"}),
+    ("corpus", {"help": "stories for the stories claims: a .txt or .gz file with <|endoftext|> between stories, or "
+                "roneneldan/TinyStories; the packaged corpus by default"}),
+    ("out", {"help": "folder for ledger.json and evidence.html (default: reports/<time>, linked as reports/latest)"}),
+)  # fmt: skip
+INI_OPTIONS = ("model", "seeds", "corpus")
+VERDICT = "verdict"
+
+
+class Refuted(pytest.fail.Exception):
+    """The claim does not hold on this model: a finding."""
+
+
+class Invalid(pytest.fail.Exception):
+    """An instrument or a control failed: there is no verdict to speak of."""
+
+
+class Missing(pytest.skip.Exception):
+    """A seed without a number."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of claims in one group."""
+    group = parser.getgroup("claims", "claims of interpretability papers")
+    for name, settings in OPTIONS:
+        group.addoption(f"--claims-{name}", dest=f"claims_{name}", **settings)
+    group.addoption("--claims-register", action="store_true", help="write claims/register.lock and run nothing")
+    for name in INI_OPTIONS:
+        parser.addini(f"claims_{name}", f"default of --claims-{name}", type="args" if name == "model" else "string")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers and refuse bad options before anything is collected."""
+    for marker, meaning in (
+        ("cpu", "runs on a CPU"),
+        ("gpu", "needs a GPU"),
+        ("slow", "takes longer than the main job"),
+    ):
+        config.addinivalue_line("markers", f"{marker}: {meaning}")
+    config.pluginmanager.register(ClaimsPlugin(config), "optim_hunter_claims")
+
+
+def option(config: pytest.Config, name: str) -> Any:
+    """An option from the command line, else from the ini file, else None."""
+    value = config.getoption(f"claims_{name}")
+    if value is None and name in INI_OPTIONS:
+        value = config.getini(f"claims_{name}") or None
+    return value
+
+
+class ClaimsPlugin:
+    """The claims of one pytest run."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.collected: dict[tuple[str, str, str], Case] = {}
+        self.run: Any = None
+        self.ledger: Any = None
+        self.progress: Any = None
+        self.again: dict[tuple[str, str, str], str] = {}
+        try:
+            self.models = tuple(option(config, "model") or ())
+            self.seeds: str | None = option(config, "seeds")
+            if self.seeds is not None:
+                parse_seeds(self.seeds)
+            for name in self.models:
+                models.check_name(name)
+            self.registry: Registry = read_registry(config.rootpath)
+        except UserError as error:
+            raise pytest.UsageError(str(error)) from None
+
+    # collection
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """One item for each seed of each case of a claim, and one for its verdict."""
+        claim: Claim | None = getattr(metafunc.function, "__claim__", None)
+        if claim is None:
+            return
+        metafunc.fixturenames += ["claim_case", "claim_seed"]
+        parameters = []
+        for case in cases_of(claim, metafunc.function, self.models, self.seeds):
+            self._collect(case)
+            marker = getattr(pytest.mark, models.marker(case.model, option(self.config, "device")))
+            for seed in (*case.seeds, None):
+                name = f"{case.model}-{case.protocol.name}-{VERDICT if seed is None else seed}"
+                parameters.append(pytest.param(case, seed, id=name, marks=marker))
+        metafunc.parametrize(("claim_case", "claim_seed"), parameters)
+
+    def _collect(self, case: Case) -> None:
+        known = self.collected.get(case.key)
+        if known is not None and known.claim != case.claim:
+            raise pytest.UsageError(f"two claims have the id {case.claim.id!r}: rename one of them")
+        self.collected[case.key] = case
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Mark what is not `gpu` as `cpu`; run model by model, controls first, verdicts after their seeds."""
+        order = {model: index for index, model in enumerate(dict.fromkeys(case.model for case in self.collected.values()))}
+        for item in items:
+            if item.get_closest_marker("gpu") is None:
+                item.add_marker(pytest.mark.cpu)
+            case, seed = case_of(item)
+            if case is not None and seed is None:
+                self.again[case.key] = f"pytest {shlex.quote(item.nodeid)}"
+                self._expect(item, case)
+        items.sort(key=functools.partial(_order, order=order))
+
+    def _expect(self, item: pytest.Item, case: Case) -> None:
+        raised = {Verdict.REFUTED: Refuted, Verdict.INVALID: Invalid}.get(self.expected(case))  # type: ignore[arg-type]
+        if raised is not None:
+            item.add_marker(pytest.mark.xfail(strict=True, raises=raised, reason=f"expected {self.expected(case)}"))
+
+    def expected(self, case: Case) -> Verdict | None:
+        """The verdict that is known beforehand: of a control, or stated in `expected.toml`."""
+        return case.expected or self.registry.expected.get(case.key)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Start the run: its cases are those of the selected items, and the controls of their claims."""
+        selected = [(item, *case_of(item)) for item in session.items]
+        claims = {case.claim.id for _, case, _ in selected if case is not None}
+        if not claims or self.config.option.collectonly or self.config.option.claims_register:
+            return
+        from optim_hunter.observe.subjects import Options
+        from optim_hunter.run import Run
+
+        keys = {case.key for _, case, _ in selected if case is not None}
+        cases = {
+            key: case
+            for key, case in self.collected.items()
+            if key in keys or (case.is_control and case.claim.id in claims)
+        }
+        options = Options(*(option(self.config, name) for name in ("device", "dtype", "corpus")))
+        sizes = self.registry.family_sizes(case.claim for case in self.collected.values())
+        self.run = Run(cases, options, sizes)
+        if not hasattr(self.config, "workerinput"):
+            self._open_ledger(session)
+            self._open_progress(sum(seed is not None for _, case, seed in selected if case is not None))
+
+    def _open_ledger(self, session: pytest.Session) -> None:
+        from optim_hunter.evidence.ledger import Ledger
+
+        try:
+            folder = output_folder(self.config)
+        except UserError as error:
+            raise pytest.UsageError(str(error)) from None
+        self.ledger = Ledger(folder, shlex.join(["pytest", *self.config.invocation_params.args]))
+        self.ledger.write()
+        if not self.config.getoption("htmlpath", None):
+            _start_html(self.config, session, folder / "evidence.html")
+
+    def _open_progress(self, seeds: int) -> None:
+        if seeds and sys.stderr.isatty() and sys.stdout.isatty() and self.config.get_verbosity() == 0:
+            from optim_hunter.progress import SeedProgress
+
+            self.progress = SeedProgress(seeds)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self) -> bool | None:
+        """With `--claims-register`, write the lock instead of running."""
+        if not self.config.option.claims_register:
+            return None
+        path = write_lock(self.registry, {case.claim.id: (case.claim, case.measure) for case in self.collected.values()})
+        self._print(f"registered {len({case.claim.id for case in self.collected.values()})} claims in {path}")
+        return True
+
+    # items
+
+    @pytest.hookimpl(tryfirst=True, specname="pytest_runtest_setup")
+    def skip_without_gpu(self, item: pytest.Item) -> None:
+        """Skip what needs a GPU where there is none."""
+        if item.get_closest_marker("gpu") is not None:
+            import torch
+
+            if not torch.cuda.is_available():
+                pytest.skip("needs a GPU, and torch finds none here")
+
+    @pytest.hookimpl(trylast=True, specname="pytest_runtest_setup")
+    def decide(self, item: pytest.Item) -> None:
+        """Decide a claim once its fixtures stand; invalid ends here, as an error."""
+        case, seed = case_of(item)
+        if case is None or not isinstance(item, pytest.Function):
+            return
+        self._bind(case, item)
+        if self.progress is not None:
+            self.progress.show(f"{case.claim.id} on {case.model}")
+        if seed is None:
+            decision = self.run.decide(case)
+            self._note(item, decision)
+            if decision.verdict is Verdict.INVALID:
+                raise Invalid(f"invalid: {decision.sentence}", pytrace=False)
+
+    def _bind(self, case: Case, item: pytest.Function) -> None:
+        names = item._fixtureinfo.argnames
+        others = {name: item.funcargs[name] for name in names if name != "observation"}
+        self.run.calls[case.key] = functools.partial(case.measure, **others) if others else case.measure
+
+    def _note(self, item: pytest.Item, decision: Any) -> None:
+        from optim_hunter.evidence.ledger import entry_of
+
+        case = decision.case
+        standing = self.registry.standing(case.claim, case.measure)
+        entry = entry_of(decision, self.run, self.expected(case), standing, self.again[case.key])
+        item.stash[ENTRY] = entry
+        item.user_properties += [(name, entry[name]) for name in ("verdict", "effect", "n", "p_adjusted")]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
+        """Measure a seed, or let a verdict pass, fail or be skipped."""
+        case, seed = case_of(pyfuncitem)
+        if case is None:
+            return None
+        if seed is None:
+            self._conclude(self.run.decide(case))
+            return True
+        try:
+            number = self.run.number(case, seed)
+        except (InvalidInstrument, UserError) as error:
+            raise Invalid(str(error), pytrace=False) from None
+        if number.values is None:
+            raise Missing(f"no number: {number.missing}")
+        return True
+
+    def _conclude(self, decision: Any) -> None:
+        expected, case = self.expected(decision.case), decision.case
+        unexpected = expected is not None and expected is not decision.verdict
+        if unexpected and case.at_registered_seeds and decision.verdict is Verdict.INCONCLUSIVE:
+            pytest.fail(f"expected {expected}, but {decision.sentence}", pytrace=False)
+        if expected is Verdict.INCONCLUSIVE and unexpected and case.at_registered_seeds:
+            pytest.fail(f"expected {expected}, but {decision.sentence}", pytrace=False)
+        if decision.verdict is Verdict.REFUTED:
+            raise Refuted(decision.sentence, pytrace=False)
+        if decision.verdict is Verdict.INCONCLUSIVE:
+            pytest.skip(decision.sentence)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[None]:
+        """Carry a verdict's ledger entry on the report, so that the controlling process can write it."""
+        report: Any = yield
+        if report.when == "teardown":
+            report.claim_entry = item.stash.get(ENTRY, None)
+            report.claim_seed = case_of(item)[1] is not None
+        return report  # type: ignore[return-value]
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Write each verdict as it comes."""
+        if report.when != "teardown":
+            return
+        if self.ledger is not None and getattr(report, "claim_entry", None) is not None:
+            self.ledger.add(report.claim_entry)
+        if self.progress is not None and getattr(report, "claim_seed", False):
+            self.progress.advance()
+
+    # reports
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: Any) -> tuple[str, str, str] | None:
+        """Print nothing for a passed seed while the live line tells of it."""
+        if self.progress is None or report.when != "call":
+            return None
+        self.progress.hide()
+        seed = not report.nodeid.endswith(f"-{VERDICT}]") and "[" in report.nodeid
+        return ("passed", "", "") if report.passed and seed else None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Complete the ledger before the page is made from it."""
+        if self.progress is not None:
+            self.progress.hide()
+        if self.ledger is not None:
+            self.ledger.finish()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_summary(self, prefix: list[str]) -> None:
+        """Put the claims at the top of the page."""
+        if self.ledger is not None:
+            from optim_hunter.evidence.report import install
+
+            install(prefix, self.ledger.content)
+
+    def pytest_terminal_summary(self) -> None:
+        """One line a verdict, and where the evidence lies."""
+        if self.ledger is None:
+            return
+        from optim_hunter.evidence.lines import summary_lines
+
+        for line in summary_lines(self.ledger.content):
+            self._print(line)
+        self._print(f"evidence: {self.ledger.folder}")
+
+    def _print(self, line: str) -> None:
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.write_line(line)
+
+
+ENTRY = pytest.StashKey[dict[str, Any]]()
+
+
+def case_of(item: pytest.Item) -> tuple[Case | None, int | None]:
+    """The case and seed of an item; no case for an ordinary test, no seed for a verdict."""
+    callspec = getattr(item, "callspec", None)
+    parameters = callspec.params if callspec is not None else {}
+    return parameters.get("claim_case"), parameters.get("claim_seed")
+
+
+def _order(item: pytest.Item, order: dict[str, int]) -> tuple[bool, bool, int, bool]:
+    case, seed = case_of(item)
+    if case is None:
+        return False, False, 0, False
+    return True, not case.is_control, order[case.model], seed is None
+
+
+def output_folder(config: pytest.Config) -> Path:
+    """Make the folder of the evidence; a new one for every run unless `--claims-out` names it.
+
+    Raises:
+        UserError: it cannot be written, or holds the evidence of another run.
+    """
+    named = option(config, "out")
+    reports = config.rootpath / "reports"
+    folder = Path(named) if named else _fresh(reports / datetime.now().strftime("%Y-%m-%dT%H-%M-%S"))
+    if (folder / "ledger.json").exists():
+        raise UserError(f"{folder} holds the evidence of another run: name another folder with --claims-out")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "ledger.json.part").touch()
+    except OSError as error:
+        raise UserError(f"no evidence can be written to {folder} ({error}): name another with --claims-out") from None
+    if not named:
+        _link_latest(reports, folder)
+    return folder
+
+
+def _fresh(folder: Path) -> Path:
+    candidates = (folder, *(folder.with_name(f"{folder.name}-{number}") for number in range(2, 1000)))
+    return next(candidate for candidate in candidates if not candidate.exists())
+
+
+def _link_latest(reports: Path, folder: Path) -> None:
+    link = reports / f".latest-{os.getpid()}"
+    link.symlink_to(folder.name)
+    os.replace(link, reports / "latest")
+
+
+def _start_html(config: pytest.Config, session: pytest.Session, path: Path) -> None:
+    """Let pytest-html write its page into the run's folder, which is known only once claims are collected."""
+    import pytest_html.plugin
+
+    before = set(config.pluginmanager.get_plugins())
+    config.option.htmlpath, config.option.self_contained_html = str(path), True
+    pytest_html.plugin.pytest_configure(config)
+    for plugin in set(config.pluginmanager.get_plugins()) - before:
+        plugin.pytest_sessionstart(session)
+        plugin.pytest_collection_finish(session)
+
+
+@pytest.fixture
+def observation(request: pytest.FixtureRequest, claim_case: Case, claim_seed: int | None) -> Any:
+    """What one pass showed of this seed; a verdict gathers all of them itself."""
+    if claim_seed is None:
+        return None
+    plugin = request.config.pluginmanager.get_plugin("optim_hunter_claims")
+    try:
+        return plugin.run.observe(claim_case, claim_seed)
+    except InvalidInstrument as error:
+        pytest.skip(str(error))

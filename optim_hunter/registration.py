@@ -1,0 +1,84 @@
+"""What was fixed before the data was seen: the lock of definitions, and the verdicts that are expected."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from optim_hunter.claim import Claim, Measure, UserError, Verdict, definition_hash
+
+LOCK = "register.lock"
+EXPECTED = "expected.toml"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The folder that holds lock and expectations, and what they say."""
+
+    folder: Path
+    locked: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    expected: Mapping[tuple[str, str, str], Verdict] = field(default_factory=dict)
+
+    def standing(self, claim: Claim, measure: Measure) -> str:
+        """`registered`, `amended` since, or `unregistered`."""
+        if claim.id not in self.locked:
+            return "unregistered"
+        same = self.locked[claim.id]["definition_hash"] == definition_hash(claim, measure)
+        return "registered" if same else "amended"
+
+    def family_sizes(self, collected: Iterable[Claim]) -> dict[str, int]:
+        """Members of each family: those registered, and those collected that are not."""
+        families = {claim.id: claim.family for claim in collected}
+        families |= {claim_id: entry["family"] for claim_id, entry in self.locked.items()}
+        return dict(Counter(families.values()))
+
+
+def read_registry(root: Path) -> Registry:
+    """Read `register.lock` and `expected.toml` of a repository, from `claims/` where it has one.
+
+    Raises:
+        UserError: one of them cannot be read; names the file and the mistake.
+    """
+    folder = root / "claims" if (root / "claims").is_dir() else root
+    return Registry(folder, _read_lock(folder / LOCK), _read_expected(folder / EXPECTED))
+
+
+def write_lock(registry: Registry, claims: Mapping[str, tuple[Claim, Measure]]) -> Path:
+    """Write the hash of every definition, keeping the date of those that did not change."""
+    today = datetime.now(UTC).date().isoformat()
+    entries = dict(registry.locked)
+    for claim_id, (claim, measure) in claims.items():
+        if registry.standing(claim, measure) != "registered":
+            digest = definition_hash(claim, measure)
+            entries[claim_id] = {"definition_hash": digest, "family": claim.family, "date": today}
+    path = registry.folder / LOCK
+    path.write_text(json.dumps({"schema": 1, "claims": entries}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return path
+
+
+def _read_lock(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        claims: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["claims"]
+    except (ValueError, KeyError, OSError) as error:
+        raise UserError(f"{path} cannot be read ({error}): restore it, or register anew with --claims-register") from None
+    return claims
+
+
+def _read_expected(path: Path) -> dict[tuple[str, str, str], Verdict]:
+    if not path.exists():
+        return {}
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8")).get("expected", [])
+        return {(one["claim"], one["model"], one["protocol"]): Verdict(one["verdict"]) for one in entries}
+    except (ValueError, KeyError, OSError) as error:
+        raise UserError(
+            f"{path}: {error}; each [[expected]] needs claim, model, protocol and verdict ({', '.join(Verdict)})"
+        ) from None

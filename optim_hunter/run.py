@@ -1,0 +1,289 @@
+"""A run: opens models, gathers one number a seed, and decides each case once; knows nothing of pytest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from optim_hunter.cases import Case
+from optim_hunter.claim import InvalidInstrument, NoValue, UserError, Verdict
+from optim_hunter.observe.checks import TOLERANCES
+from optim_hunter.observe.plan import unite
+from optim_hunter.observe.subjects import Options, Subject, open_subject
+from optim_hunter.stats.conditions import Result
+from optim_hunter.stats.decision import SeedNumber, Tested, examine
+from optim_hunter.stats.families import holm
+from optim_hunter.stats.power import seeds_to_settle
+from optim_hunter.stats.verdict import too_many_missing, verdict_of
+from optim_hunter.tasks.regression import RegressionTask
+
+Call = Callable[[Any], Any]
+"""The measure of a claim with its other pytest fixtures bound: observation → value or values."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The verdict on a case, with what it rests on."""
+
+    case: Case
+    verdict: Verdict
+    sentence: str
+    tested: Tested | None = None
+    p_adjusted: float | None = None
+    p_refuted_adjusted: float | None = None
+    family_size: int = 1
+    seeds_to_settle: int | None = None
+    controls: tuple[tuple[Case, Verdict], ...] = ()
+
+
+@dataclass
+class Run:
+    """The state of one run over its cases.
+
+    `family_sizes` maps a family to its registered size; `calls` holds the measure of each case.
+    """
+
+    cases: Mapping[tuple[str, str, str], Case]
+    options: Options
+    family_sizes: Mapping[str, int]
+    calls: dict[tuple[str, str, str], Call] = field(default_factory=dict)
+    numbers: dict[tuple[str, str, str], dict[int, SeedNumber]] = field(default_factory=dict)
+    estimates: dict[tuple[str, str, str], Mapping[str, float]] = field(default_factory=dict)
+    descriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    profiles: dict[tuple[str, str, str], list[Mapping[str, float]]] = field(default_factory=dict)
+    checks: dict[tuple[str, str, str], dict[str, float]] = field(default_factory=dict)
+    _broken: dict[Any, str] = field(default_factory=dict)
+    _prechecked: set[Any] = field(default_factory=set)
+    _decisions: dict[tuple[str, str, str], Decision] = field(default_factory=dict)
+    _resident: tuple[str, Subject] | None = None
+    _last: tuple[Any, Any] | None = None
+
+    def number(self, case: Case, seed: int) -> SeedNumber:
+        """The number of a seed, measured now unless it was before.
+
+        Raises:
+            InvalidInstrument: the model cannot be measured at all; the same line is raised for every seed.
+        """
+        known = self.numbers.setdefault(case.key, {})
+        if seed not in known:
+            known[seed] = self._measure(case, seed)
+        return known[seed]
+
+    def decide(self, case: Case) -> Decision:
+        """The verdict on a case; measures whatever seeds, controls and family members are still lacking."""
+        if case.key not in self._decisions:
+            self._decisions[case.key] = self._decide(case)
+        return self._decisions[case.key]
+
+    def _measure(self, case: Case, seed: int) -> SeedNumber:
+        try:
+            observation = self.observe(case, seed)
+            self._note(case, observation)
+            return SeedNumber(seed, named_values(case, self.calls.get(case.key, case.measure)(observation)))
+        except NoValue as reason:
+            return SeedNumber(seed, None, str(reason))
+
+    def observe(self, case: Case, seed: int | None) -> Any:
+        """What a pass shows of a seed; the last observation is kept, so that asking twice costs nothing.
+
+        Raises:
+            InvalidInstrument: the model cannot be opened or measured; the same line is raised for every seed.
+        """
+        scope = case.model, case.protocol.task, seed
+        if self._last is None or self._last[0] != scope:
+            self._raise_if_broken(case)
+            subject = self._subject(case)
+            try:
+                self._last = scope, subject.observe(case.protocol.task, seed)
+            except InvalidInstrument as error:
+                self._broken[case.model] = str(error)
+                raise
+            finally:
+                self.descriptions[case.model] = subject.describe()
+        return self._last[1]
+
+    def _estimate(self, case: Case) -> Mapping[str, float] | None:
+        """A bootstrap claim's values on the whole corpus."""
+        if not case.claim.bootstrap:
+            return None
+        if case.key not in self.estimates:
+            observation = self.observe(case, None)
+            self.estimates[case.key] = named_values(case, self.calls.get(case.key, case.measure)(observation))
+        return self.estimates[case.key]
+
+    def _raise_if_broken(self, case: Case) -> None:
+        for scope in (case.model, (case.model, case.protocol.task)):
+            if scope in self._broken:
+                raise InvalidInstrument(self._broken[scope])
+
+    def _subject(self, case: Case) -> Subject:
+        """The subject of a case; one is resident at a time, and a task is checked before its first seed."""
+        if self._resident is None or self._resident[0] != case.model:
+            self._resident = None
+            try:
+                self._resident = case.model, open_subject(case.model, self.options, self._plans(case.model))
+            except UserError as error:
+                self._broken[case.model] = str(error)
+                raise InvalidInstrument(str(error)) from None
+        self._precheck(case, self._resident[1])
+        return self._resident[1]
+
+    def _precheck(self, case: Case, subject: Subject) -> None:
+        scope = case.model, case.protocol.task
+        if scope not in self._prechecked:
+            try:
+                subject.precheck(case.protocol.task, case.seeds)
+            except UserError as error:
+                self._broken[scope] = str(error)
+                raise InvalidInstrument(str(error)) from None
+            self._prechecked.add(scope)
+
+    def _plans(self, model: str) -> dict[str, Any]:
+        return unite(
+            (case.protocol.task, case.claim.needs)
+            for case in self.cases.values()
+            if case.model == model and isinstance(case.protocol.task, RegressionTask)
+        )
+
+    def _note(self, case: Case, observation: Any) -> None:
+        """Keep what the report shows beside the numbers: the worst check, and the seed's profile."""
+        worst = self.checks.setdefault(case.key, {})
+        for name, error in getattr(observation, "checks", {}).items():
+            worst[name] = max(worst.get(name, 0.0), error)
+        if case.profile is not None:
+            self.profiles.setdefault(case.key, []).append(case.profile(observation))
+
+    def check_table(self, case: Case) -> list[dict[str, Any]]:
+        """The worst error of each instrument check beside its tolerance."""
+        dtype = str(self.descriptions.get(case.model, {}).get("dtype"))
+        return [
+            {"name": name, "worst": worst, "tolerance": TOLERANCES[dtype][name]}
+            for name, worst in self.checks.get(case.key, {}).items()
+        ]
+
+    def _tested(self, case: Case) -> Tested | None:
+        numbers = [self.number(case, seed) for seed in case.seeds]
+        return examine(case.claim, numbers, self._estimate(case), case.claim.named.get(case.model))
+
+    def _decide(self, case: Case) -> Decision:
+        controls = self._controls(case)
+        failed = [(control, verdict) for control, verdict in controls if verdict is not control.expected]
+        if failed:
+            control, verdict = failed[0]
+            sentence = f"control {control.model} came out {verdict}, but must be {control.expected}"
+            return Decision(case, Verdict.INVALID, sentence, controls=controls)
+        try:
+            tested = self._tested(case)
+        except InvalidInstrument as error:
+            return Decision(case, Verdict.INVALID, str(error), controls=controls)
+        if tested is None or too_many_missing(tested.missing, tested.missing + tested.combined.n):
+            return Decision(case, Verdict.INVALID, self._missing_sentence(case), tested, controls=controls)
+        return self._judge(case, tested, controls)
+
+    def _judge(self, case: Case, tested: Tested, controls: tuple[tuple[Case, Verdict], ...]) -> Decision:
+        size = 1 if case.is_control else self.family_sizes.get(case.claim.family, 1)
+        p, p_refuted = self._adjusted(case, tested.combined.p, tested.combined.p_refuted, size)
+        verdict = verdict_of(p, p_refuted, tested.combined.n, case.claim.alpha)
+        if_lost = self._adjusted(case, tested.losses.p, tested.losses.p_refuted, size)
+        changed = verdict_of(*if_lost, tested.losses.n, case.claim.alpha) is not verdict
+        if changed and tested.combined.n >= 20:
+            verdict = Verdict.INCONCLUSIVE
+        needed = self._needed(case, tested, size) if verdict is Verdict.INCONCLUSIVE else None
+        sentence = verdict_sentence(case, verdict, tested, needed, changed)
+        return Decision(case, verdict, sentence, tested, p, p_refuted, size, needed, controls)
+
+    def _controls(self, case: Case) -> tuple[tuple[Case, Verdict], ...]:
+        if case.is_control:
+            return ()
+        controls = [other for other in self.cases.values() if other.is_control and other.claim.id == case.claim.id]
+        return tuple((control, self.decide(control).verdict) for control in controls)
+
+    def _adjusted(self, case: Case, p: float, p_refuted: float, size: int) -> tuple[float, float]:
+        """Holm within the family of one model and protocol, each direction on its own."""
+        above, below = {case.claim.id: p}, {case.claim.id: p_refuted}
+        for other in () if case.is_control else self._relatives(case):
+            tested = self._tested_or_none(other)
+            if tested is not None:
+                above[other.claim.id], below[other.claim.id] = tested.combined.p, tested.combined.p_refuted
+        return holm(above, size)[case.claim.id], holm(below, size)[case.claim.id]
+
+    def _relatives(self, case: Case) -> Iterable[Case]:
+        return [
+            other
+            for other in self.cases.values()
+            if other.claim.family == case.claim.family
+            and (other.model, other.protocol.name) == (case.model, case.protocol.name)
+            and other.claim.id != case.claim.id
+            and not other.is_control
+        ]
+
+    def _tested_or_none(self, case: Case) -> Tested | None:
+        try:
+            return self._tested(case)
+        except InvalidInstrument:
+            return None
+
+    def _missing_sentence(self, case: Case) -> str:
+        numbers = self.numbers[case.key].values()
+        reasons = [number.missing for number in numbers if number.values is None]
+        return f"{len(reasons)} of {len(case.seeds)} seeds gave no number, more than 10 %; the first: {reasons[0]}"
+
+    def _needed(self, case: Case, tested: Tested, size: int) -> int | None:
+        if case.claim.bootstrap:
+            return None
+        condition = next(one for one in case.claim.conditions if one.name == tested.combined.decisive)
+        needed = seeds_to_settle(tested.values[condition.name], condition.smallest_effect, case.claim.alpha / size)
+        return needed and max(20, needed) * (2 if "find" in tested.roles.values() else 1)
+
+
+def named_values(case: Case, measured: Any) -> dict[str, Any]:
+    """A measure's return as {condition: finite value}.
+
+    Raises:
+        NoValue: a value is not finite.
+        UserError: the measure returns something else than its conditions ask for.
+    """
+    names = [condition.name for condition in case.claim.quantities]
+    values = measured if isinstance(measured, dict) else {names[0]: measured}
+    if sorted(values) != sorted(names) or any(value is None for value in values.values()):
+        raise UserError(f"{case.claim.id}: its test must return a number for each of {', '.join(names)}")
+    for name, value in values.items():
+        if not np.all(np.isfinite(value)):
+            raise NoValue(f"{name} is not finite")
+    return values
+
+
+def verdict_sentence(case: Case, verdict: Verdict, tested: Tested, needed: int | None, lost: bool) -> str:
+    """What was found, in one sentence with its numbers."""
+    condition = next(one for one in case.claim.conditions if one.name == tested.combined.decisive)
+    result = tested.conditions[condition.name]
+    found = f"{condition.name} {format_number(result.effect)}{interval_text(result)} {condition.unit}"
+    side = {"supported": "above", "refuted": "below"}.get(verdict, "not clearly on one side of")
+    sentence = f"{verdict}: {found} lies {side} the smallest effect {condition.smallest_effect:g} (n = {result.n})"
+    if verdict is not Verdict.INCONCLUSIVE:
+        return sentence
+    if result.n < 20:
+        return f"inconclusive: {result.n} numbers are fewer than 20; {found} so far" + _settle(needed)
+    if lost and tested.missing:
+        return sentence + f"; scoring the {tested.missing} missing seeds as losses changes the verdict"
+    return sentence + _settle(needed)
+
+
+def _settle(needed: int | None) -> str:
+    return f"; some {needed} seeds would likely settle it" if needed else ""
+
+
+def format_number(value: float) -> str:
+    """Three significant digits, with thousands kept whole."""
+    return f"{value:,.0f}" if abs(value) >= 1000 and math.isfinite(value) else f"{value:.3g}"
+
+
+def interval_text(result: Result) -> str:
+    """The interval in brackets, or nothing where there is none."""
+    if result.interval is None:
+        return ""
+    return f" [{format_number(result.interval[0])}, {format_number(result.interval[1])}]"

@@ -1,0 +1,57 @@
+"""One condition: numbers of all seeds → effect, interval, two one-sided p values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the numbers of one condition say.
+
+    `p` is one-sided against "the effect is not above the smallest effect", `p_refuted` against "it is not
+    below it". `interval` has level 1 − 2α: a bound excludes the smallest effect exactly when one of the two
+    tests at α does; a single number has none.
+    """
+
+    effect: float
+    interval: tuple[float, float] | None
+    n: int
+    p: float
+    p_refuted: float
+
+
+def t_test(values: Float[np.ndarray, "seed"], smallest_effect: float, alpha: float) -> Result:
+    """Student's one-sample t test of the mean of independent seeds (SciPy), both one-sided ways.
+
+    Numbers without any spread are decided by their common value.
+    """
+    from scipy import stats
+
+    effect = float(np.mean(values))
+    if len(values) < 2:
+        return Result(effect, None, len(values), 1.0, 1.0)
+    if np.ptp(values) == 0:
+        settled = float(effect <= smallest_effect), float(effect >= smallest_effect)
+        return Result(effect, (effect, effect), len(values), *settled)
+    above = stats.ttest_1samp(values, smallest_effect, alternative="greater")
+    below = stats.ttest_1samp(values, smallest_effect, alternative="less")
+    interval = stats.ttest_1samp(values, 0.0).confidence_interval(1 - 2 * alpha)
+    bounds = float(interval.low), float(interval.high)
+    return Result(effect, bounds, len(values), float(above.pvalue), float(below.pvalue))
+
+
+def bootstrap_test(
+    values: Float[np.ndarray, "seed"], estimate: float, smallest_effect: float, alpha: float
+) -> Result:
+    """Percentile bootstrap: quantiles of the resamples give interval and p, never divided by √seeds.
+
+    The +1 counts the estimate itself, so that no p is 0 (Davison and Hinkley 1997, ch. 4).
+    """
+    low, high = np.quantile(values, [alpha, 1 - alpha])
+    p = (1 + np.count_nonzero(values <= smallest_effect)) / (len(values) + 1)
+    p_refuted = (1 + np.count_nonzero(values >= smallest_effect)) / (len(values) + 1)
+    return Result(estimate, (float(low), float(high)), len(values), float(p), float(p_refuted))

@@ -1,0 +1,444 @@
+"""The evidence page: what it shows, that nothing in a ledger can run in it, and that its figures draw in a browser."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from browser import Browser, browsing, find_chromium
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sample_ledger import sample_ledger
+
+from optim_hunter.evidence import figures, forest, report, text
+
+ROOT = Path(__file__).resolve().parents[1]
+SCHEMA = json.loads((ROOT / "optim_hunter" / "data" / "ledger.schema.json").read_text(encoding="utf-8"))
+STATED = ("verdict", "expected", "registration", "role", "definition_hash", "sha256", "started", "finished")
+HOSTILE = (
+    "<script>window.owned = 1</script>",
+    "</script><script>window.owned = 1</script>",
+    "<img src=x onerror='window.owned = 1'>",
+    "</textarea></title></style></template></svg><script>window.owned = 1</script>",
+    "\"' onmouseover=window.owned=1 x='",
+    "<!-- <script>",
+    "]]> --> {{ 7 * 7 }} {% raw %} ${window.owned = 1}",
+    "<a href='javascript:window.owned=1'>a link</a><b>bold</b>",
+    "&lt;script&gt;",
+    "right \u202eto left\u202c and \u200bnothing\x00\x1b[31m",
+)
+
+
+class Structure(HTMLParser):
+    """The elements of a page with the names of their attributes, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, ...]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, *(name for name, _ in attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def with_strings(content: Any, change: Callable[[str], str]) -> Any:
+    """JSON data with every free string changed, names of conditions, versions and machine parts among them."""
+    if isinstance(content, str):
+        return change(content)
+    if isinstance(content, list):
+        return [with_strings(part, change) for part in content]
+    if not isinstance(content, dict):
+        return content
+    return {key: part if key in STATED else _changed_part(key, part, change) for key, part in content.items()}
+
+
+def _changed_part(key: str, part: Any, change: Callable[[str], str]) -> Any:
+    if key == "figure":
+        return part
+    if key in ("values", "versions"):
+        return {change(name): with_strings(value, change) for name, value in part.items()}
+    return with_strings(part, change)
+
+
+@pytest.fixture(scope="module")
+def ledger() -> dict[str, Any]:
+    return sample_ledger(claims=6, seeds=40)
+
+
+# The page as text
+
+
+def test_table_of_claims_is_the_first_thing(ledger: dict[str, Any]) -> None:
+    page = report.summary_html(ledger)
+    assert page.index('<table class="claims">') == page.index("<table")
+    assert page.index("</table>") < page.index("<details") < page.index("<section")
+    words = Structure(page[: page.index("</table>")]).text
+    for expected in ("supported", "refuted", "inconclusive", "invalid", "re-analysis", "as expected", "<0.001"):
+        assert expected in words
+
+
+def test_every_row_links_to_its_section(ledger: dict[str, Any]) -> None:
+    page = report.summary_html(ledger)
+    links = [part.split('"')[0] for part in page.split('href="#')[1:]]
+    assert len(links) == len(set(links)) == 6 + 4 + 1
+    assert all(f'id="{link}"' in page for link in links)
+
+
+def test_section_tells_what_the_ledger_holds(ledger: dict[str, Any]) -> None:
+    words = Structure(report.summary_html(ledger)).text
+    for entry in ledger["claims"][:6]:
+        for key in ("sentence", "statement", "source", "definition_hash", "again", "protocol_note"):
+            assert entry[key] in words
+        assert all(condition["quantity"] in words for condition in entry["conditions"])
+    assert "the answer is no number" in words
+    assert "100-139 (40)" in words
+
+
+def test_an_unexpected_verdict_and_a_failed_control_are_said(ledger: dict[str, Any]) -> None:
+    changed = copy.deepcopy(ledger)
+    changed["claims"][0]["expected"] = "refuted"
+    changed["claims"][-1]["verdict"] = "inconclusive"
+    page = report.summary_html(changed)
+    assert "expected refuted" in page
+    assert "11 of 12" in page
+    assert '<details class="controls-table" open>' in page
+
+
+def test_an_unfinished_and_an_empty_run_are_said(ledger: dict[str, Any]) -> None:
+    run = {**ledger["run"], "finished": None, "seconds": None, "commit": None}
+    words = Structure(report.page_html({"schema": 1, "run": run, "claims": []})).text
+    assert "has not finished" in words
+    assert "No claim was decided" in words
+
+
+def test_claim_without_any_number_is_shown(ledger: dict[str, Any]) -> None:
+    entry = copy.deepcopy(ledger["claims"][0])
+    nothing = {"effect": None, "interval": None, "p": None, "p_refuted": None, "n": 0}
+    entry |= {**nothing, "p_adjusted": None, "p_refuted_adjusted": None, "verdict": "invalid", "numbers": []}
+    entry |= {"source_of_model": None, "corpus": None, "dtype": None, "device": None, "checks": []}
+    entry["conditions"] = [{**condition, **nothing} for condition in entry["conditions"]]
+    changed = {**ledger, "claims": [entry]}
+    jsonschema.validate(changed, SCHEMA)
+    assert "data-figure" not in report.summary_html(changed)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_strings_cannot_change_the_page(ledger: dict[str, Any], hostile: str) -> None:
+    page = report.page_html(with_strings(ledger, lambda plain: f"{plain} {hostile}"))
+    assert Structure(page).elements == Structure(report.page_html(ledger)).elements
+    assert (
+        Structure(report.summary_html(with_strings(ledger, lambda _: hostile))).text.count(text.visible(hostile)) > 99
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(addition=st.text(max_size=20))
+def test_no_text_can_change_the_page(addition: str) -> None:
+    small = sample_ledger(claims=2, seeds=3)
+    changed = with_strings(small, lambda plain: f"{plain}{addition}")
+    assert Structure(report.summary_html(changed)).elements == Structure(report.summary_html(small)).elements
+
+
+def test_policy_stands_first_and_names_scripts_by_hash(ledger: dict[str, Any]) -> None:
+    page = report.page_html(ledger)
+    policy = page[page.index("<head>") + 6 : page.index("</head>")].split('content="')[1].split('"')[0]
+    assert page.index("Content-Security-Policy") < page.index("<meta charset")
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe-inline" not in policy.split(";")[1]
+
+
+def test_policy_leaves_out_scripts_that_are_not_known() -> None:
+    smuggled = "<head></head><body><script>window.owned = 1</script><footer><script>known()</script></footer>"
+    known = "<head></head><body><footer><script>known()</script></footer>"
+    assert report.secure(smuggled).split('content="')[1].split('"')[0] in report.secure(known)
+
+
+def test_page_is_small(ledger: dict[str, Any]) -> None:
+    assert len(report.page_html(ledger)) < 2_500_000
+
+
+# The ledger's schema
+
+
+def test_schema_is_one_and_holds_for_the_sample(ledger: dict[str, Any]) -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    jsonschema.validate(ledger, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("key", "wrong"),
+    [("verdict", "true"), ("p", 1.2), ("n", -1), ("interval", [1]), ("surprise", 0), ("definition_hash", "ab")],
+)
+def test_schema_refuses_what_a_ledger_never_holds(ledger: dict[str, Any], key: str, wrong: Any) -> None:
+    changed = copy.deepcopy(ledger)
+    changed["claims"][0][key] = wrong
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(changed, SCHEMA)
+
+
+# Figures, the forest plot and numbers
+
+
+def test_strip_holds_every_number_once(ledger: dict[str, Any]) -> None:
+    entry = copy.deepcopy(ledger["claims"][0])
+    for row in entry["numbers"][::2]:
+        row["role"] = "find"
+    condition = entry["conditions"][0]
+    confirming, searching, mean = figures.seed_strip(entry, condition)["data"]
+    shown = dict(zip(confirming["customdata"] + searching["customdata"], confirming["x"] + searching["x"], strict=True))
+    assert shown == {row["seed"]: row["values"]["gain"] for row in entry["numbers"] if "values" in row}
+    low, high = condition["interval"]
+    bars = mean["error_x"]
+    assert mean["x"] == [condition["effect"]]
+    assert [mean["x"][0] - bars["arrayminus"][0], mean["x"][0] + bars["array"][0]] == pytest.approx([low, high])
+
+
+def test_labels_are_shown_as_they_are() -> None:
+    figure = figures.class_bars(["<b>x</b>", "a&amp;\u202e\n"], np.array([1.0, -2.0]), "<i>title</i>")
+    assert figure["data"][0]["x"] == ["“&lt;b&gt;x&lt;/b&gt;”", "“a&amp;amp;⟨U+202E⟩\\n”"]
+    assert figure["data"][0]["marker"]["color"] == [figures.RED, figures.BLUE]
+    assert figure["layout"]["title"]["text"] == "&lt;i&gt;title&lt;/i&gt;"
+
+
+def test_head_map_frames_the_marked_head_and_leaves_holes() -> None:
+    figure = figures.head_map(np.array([[0.1, np.nan], [0.3, 0.4]]), "share", (1, 0))
+    assert json.loads(json.dumps(figure, allow_nan=False))["data"][0]["z"] == [[0.1, None], [0.3, 0.4]]
+    frame = figure["layout"]["shapes"][-1]
+    assert (frame["x0"], frame["x1"], frame["y0"], frame["y1"]) == (-0.5, 0.5, 0.5, 1.5)
+
+
+positive = st.floats(1e-3, 1e3)
+ordinary = st.floats(-1e4, 1e4)
+
+
+@given(smallest=positive, numbers=st.lists(ordinary, min_size=3, max_size=3), other=positive)
+def test_forest_keeps_order_and_one_threshold(smallest: float, numbers: list[float], other: float) -> None:
+    low, effect, high = sorted(numbers)
+    condition = {"smallest_effect": smallest, "effect": effect, "interval": [low, high]}
+    second = {"smallest_effect": other, "effect": None, "interval": None}
+    axis = forest.common_axis([condition, second])
+    place = axis.mark(condition)
+    assert 0 <= place["low"] <= place["effect"] <= place["high"] <= axis.width
+    assert place["threshold"] == axis.mark(second)["threshold"]
+    if effect > 1.1 * smallest:
+        assert place["effect"] >= place["threshold"]
+
+
+def test_forest_draws_a_claim_without_a_smallest_effect() -> None:
+    condition = {"smallest_effect": 0.0, "effect": 3.0, "interval": [2.0, 4.0]}
+    place = forest.common_axis([condition]).mark(condition)
+    assert place["zero"] == place["threshold"] < place["low"] < place["high"]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (12.345, "12.3"),
+        (-1234.5, "−1,234"),
+        (0, "0"),
+        (0.0123, "0.0123"),
+        (2e-5, "2.0e-5"),
+        (None, "–"),
+        (3e9, "3.0e9"),
+    ],
+)
+def test_numbers(value: float | None, shown: str) -> None:
+    assert text.number(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("effect", "interval", "shown"),
+    [
+        (80.51, [72.01, 89.0], ("80.5", "72.0 to 89.0")),
+        (-0.0275, [-0.0392, -0.0159], ("−0.028", "−0.039 to −0.016")),
+        (1234.0, [800.0, 1700.0], ("1,234", "800 to 1,700")),
+        (-0.001, [-0.3, 0.3], ("0.00", "−0.30 to 0.30")),
+        (2.0, [2.0, 2.0], ("2.00", "2.00 to 2.00")),
+        (2.0, None, ("2.00", None)),
+        (None, None, ("–", None)),
+    ],
+)
+def test_estimates(effect: float | None, interval: list[float] | None, shown: tuple[str, str | None]) -> None:
+    assert text.estimate(effect, interval) == shown
+
+
+def test_small_texts() -> None:
+    assert [text.probability(p) for p in (0.0002, 0.0134, 0.5, None)] == ["<0.001", "0.013", "0.50", "–"]
+    assert [text.stated(x) for x in (36.0, 0.05, -1.0)] == ["36", "0.05", "−1"]
+    assert [text.duration(s) for s in (41, 512.3, 7500)] == ["41 s", "8 min 32 s", "2 h 5 min"]
+    assert [text.seed_ranges(seeds) for seeds in ([3, 1, 2, 7], [5], [])] == ["1-3,7", "5", "–"]
+
+
+@given(st.text())
+def test_visible_text_hides_nothing(plain: str) -> None:
+    shown = text.visible(plain)
+    assert all(unicodedata.category(one) not in ("Cc", "Cf", "Cs") for one in shown if one not in "\t\n")
+
+
+# In a browser
+
+
+CONFTEST = """
+import json
+from pathlib import Path
+from optim_hunter.evidence import report as evidence
+
+def pytest_html_results_summary(prefix):
+    evidence.install(prefix, json.loads(Path("ledger.json").read_text(encoding="utf-8")))
+
+def pytest_html_results_table_row(report, cells):
+    evidence.escape_test(cells, report.nodeid)
+
+def pytest_unconfigure(config):
+    evidence.secure_file(Path(config.getoption("htmlpath")))
+"""
+TESTS = """
+import pytest
+
+@pytest.mark.parametrize("seed", [*range(50), "<img src=x onerror='window.owned = 1'>"])
+def test_seed(seed):
+    pass
+
+def test_verdict():
+    pytest.skip("<script>window.owned = 1</script>")
+"""
+DRAWN = "[...document.querySelectorAll('[data-figure]')].every(holder => holder.dataset.state === 'drawn')"
+FIRST = "document.querySelector('[data-figure]')"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    with browsing(chromium, tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def pytest_page(ledger: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page that a real run of pytest-html has written."""
+    folder = tmp_path_factory.mktemp("run")
+    files = {
+        "conftest.py": CONFTEST,
+        "test_seeds.py": TESTS,
+        "pytest.ini": "[pytest]",
+        "ledger.json": json.dumps(ledger),
+    }
+    for name, content in files.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:optim_hunter",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        "pytest.ini",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(
+        [*command, "--html=evidence.html", "--self-contained-html"],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    return folder / "evidence.html"
+
+
+def test_claims_come_first_and_tests_are_folded_away(browser: Browser, pytest_page: Path) -> None:
+    browser.open(pytest_page)
+    assert browser.evaluate("document.body.firstElementChild.id") == "evidence"
+    assert browser.evaluate("document.querySelector('table').getBoundingClientRect().top") < 150
+    assert browser.evaluate("document.querySelector('#tests').open") is False
+    assert browser.evaluate("document.querySelectorAll('#tests #results-table tbody').length") == 1
+    browser.evaluate("document.querySelector('[data-test-result=passed]').click()")
+    assert browser.evaluate("document.querySelectorAll('#results-table tbody').length") == 52
+    assert "<img src=x" in browser.evaluate("document.querySelector('#results-table').textContent")
+    assert browser.evaluate("window.owned") is None
+
+
+def test_figures_draw_at_first_sight(browser: Browser, pytest_page: Path) -> None:
+    browser.open(pytest_page)
+    assert browser.evaluate("[typeof Plotly, document.querySelectorAll('[data-state]').length]") == ["undefined", 0]
+    browser.evaluate(f"{FIRST}.scrollIntoView()")
+    browser.wait_for(f"{FIRST}.dataset.state === 'drawn'")
+    assert browser.evaluate(f"{FIRST}.querySelectorAll('svg.main-svg .scatterlayer .point').length") >= 39
+    assert browser.evaluate("document.querySelectorAll('[data-state]').length") < 3
+    assert browser.console == []
+
+
+def test_all_figures_draw_on_demand_under_the_policy(browser: Browser, ledger: dict[str, Any], tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(report.page_html(ledger), encoding="utf-8")
+    browser.open(page, "?draw=all")
+    browser.wait_for(DRAWN)
+    assert browser.evaluate("document.querySelectorAll('.plot svg.main-svg').length") >= 12
+    assert browser.console == []
+
+
+def test_print_holds_every_figure(browser: Browser, ledger: dict[str, Any], tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(report.page_html(ledger), encoding="utf-8")
+    browser.open(page)
+    browser.evaluate("new Promise(resolve => setTimeout(resolve, 1500))")
+    browser.print(tmp_path / "page.pdf")
+    assert browser.evaluate(DRAWN) is True
+    assert browser.evaluate("document.querySelector('.controls-table').open") is True
+
+
+def test_hostile_text_is_shown_and_never_run(browser: Browser, tmp_path: Path) -> None:
+    for index, hostile in enumerate(HOSTILE):
+        small = with_strings(sample_ledger(claims=4, seeds=5), lambda plain, tail=hostile: f"{plain} {tail}")  # type: ignore[misc]
+        small["claims"][0]["figures"] = [
+            {"title": hostile, "figure": figures.component_bars([hostile, "b"], np.array([1.0, 2.0]), hostile)}
+        ]
+        page = tmp_path / f"{index}.html"
+        page.write_text(report.page_html(small), encoding="utf-8")
+        browser.open(page, "?draw=all")
+        browser.wait_for(DRAWN)
+        assert browser.evaluate("window.owned") is None
+        assert (
+            browser.evaluate("document.querySelectorAll('main script, main img, main a[href^=javascript]').length") == 0
+        )
+        shown = json.dumps(text.visible(hostile))
+        assert browser.evaluate(f"document.querySelector('.statement').textContent.includes({shown})")
+        assert browser.console == []
+
+
+def test_labels_of_a_figure_are_text(browser: Browser, ledger: dict[str, Any], tmp_path: Path) -> None:
+    changed = copy.deepcopy(ledger)
+    drawn = figures.class_bars(["<b>but</b>", "&lt;or"], np.array([1.0, -1.0]), "weights")
+    changed["claims"] = [changed["claims"][0] | {"figures": [{"title": "weights", "figure": drawn}], "numbers": []}]
+    page = tmp_path / "page.html"
+    page.write_text(report.page_html(changed), encoding="utf-8")
+    browser.open(page, "?draw=all")
+    browser.wait_for(DRAWN)
+    ticks = browser.evaluate("[...document.querySelectorAll('.xtick text')].map(tick => tick.textContent)")
+    assert ticks == ["“<b>but</b>”", "“&lt;or”"]
+
+
+def test_dark_readers_get_a_dark_page(browser: Browser, pytest_page: Path) -> None:
+    browser.open(pytest_page)
+    colour = "getComputedStyle(document.body).backgroundColor"
+    light = browser.evaluate(colour)
+    browser.colour_scheme("dark")
+    assert browser.evaluate(colour) != light
+    browser.colour_scheme("light")

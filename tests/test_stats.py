@@ -1,0 +1,179 @@
+"""Verdicts from numbers: properties, references and known cases."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+
+from optim_hunter.claim import Claim, Condition, Protocol, Verdict
+from optim_hunter.stats.conditions import bootstrap_test, t_test
+from optim_hunter.stats.decision import SeedNumber, examine
+from optim_hunter.stats.families import holm
+from optim_hunter.stats.power import seeds_to_settle
+from optim_hunter.stats.search import find_candidate, halves
+from optim_hunter.stats.verdict import combine, too_many_missing, verdict_of, with_losses
+
+VALUES = arrays(float, st.integers(2, 40), elements=st.floats(-1e3, 1e3, width=32))
+P = st.floats(0, 1)
+
+
+def a_claim(**changes):
+    settings = {
+        "id": "test/claim", "statement": "", "source": "", "family": "test",
+        "conditions": (Condition("a", "", "", 0.0), Condition("b", "", "", 0.0)),
+        "protocols": (Protocol("corrected", None, ()),),
+    }  # fmt: skip
+    return Claim(**settings | changes)
+
+
+@given(VALUES, st.floats(-1e3, 1e3), st.floats(0.01, 0.2))
+def test_the_interval_excludes_the_smallest_effect_exactly_when_a_test_rejects(values, smallest, alpha):
+    result = t_test(values, smallest, alpha)
+    low, high = result.interval
+    if min(abs(low - smallest), abs(high - smallest)) > 1e-6 * (1 + abs(smallest)):
+        assert (result.p <= alpha) == (low > smallest)
+        assert (result.p_refuted <= alpha) == (high < smallest)
+
+
+@given(VALUES, st.floats(-1e3, 1e3))
+def test_the_two_one_sided_tests_are_mirror_images(values, smallest):
+    result, mirrored = t_test(values, smallest, 0.05), t_test(-values, -smallest, 0.05)
+    assert result.p == pytest.approx(mirrored.p_refuted)
+    assert result.effect == pytest.approx(-mirrored.effect)
+
+
+def test_t_test_agrees_with_its_formula():
+    values = np.array([1.0, 2.0, 4.0, 5.5])
+    t = (values.mean() - 1) / (values.std(ddof=1) / 2)
+    assert t_test(values, 1.0, 0.05).p == pytest.approx(stats.t.sf(t, 3))
+
+
+def test_one_number_has_no_interval_and_decides_nothing():
+    result = t_test(np.array([5.0]), 0.0, 0.05)
+    assert result.interval is None
+    assert (result.p, result.p_refuted) == (1.0, 1.0)
+
+
+@given(st.integers(20, 200), st.integers(0, 200))
+def test_bootstrap_p_counts_the_resamples_beyond(n, above):
+    above = min(above, n)
+    values = np.concatenate([np.ones(above), np.zeros(n - above)])
+    result = bootstrap_test(values, 1.0, 0.5, 0.05)
+    assert result.p == pytest.approx((1 + n - above) / (n + 1))
+    assert 0 < result.p <= 1
+    assert 0 < result.p_refuted <= 1
+
+
+def test_bootstrap_is_never_divided_by_the_root_of_its_seeds():
+    generator = np.random.default_rng(0)
+    few, many = (bootstrap_test(generator.normal(1, 1, n), 1.0, 0.0, 0.05) for n in (200, 20_000))
+    assert np.ptp(few.interval) == pytest.approx(np.ptp(many.interval), rel=0.2)
+
+
+@given(st.dictionaries(st.text(min_size=1), P, min_size=1, max_size=6), st.integers(1, 8))
+def test_holm_never_helps_and_a_selection_never_helps_more(p_values, extra):
+    adjusted = holm(p_values, len(p_values) + extra)
+    assert all(adjusted[name] >= p_values[name] for name in p_values)
+    alone = holm(dict([next(iter(p_values.items()))]), len(p_values) + extra)
+    name = next(iter(p_values))
+    assert alone[name] >= adjusted[name] - 1e-12
+
+
+def test_holm_known_case():
+    assert holm({"a": 0.01, "b": 0.04, "c": 0.03}, 3) == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06})
+
+
+@given(P, P, st.integers(0, 200))
+def test_verdicts_follow_the_p_values(p, p_refuted, n):
+    verdict = verdict_of(p, p_refuted, n, 0.05)
+    assert (verdict is Verdict.SUPPORTED) == (n >= 20 and p <= 0.05)
+    assert verdict is not Verdict.REFUTED or p_refuted <= 0.05
+
+
+def test_a_claim_holds_where_all_conditions_hold_and_is_refuted_where_one_is():
+    generator = np.random.default_rng(1)
+    high, low = generator.normal(2, 1, 40), generator.normal(-2, 1, 40)
+    tests = {"a": t_test(high, 0.0, 0.05), "b": t_test(low, 0.0, 0.05)}
+    both, one = combine({"a": tests["a"]}), combine(tests)
+    assert verdict_of(both.p, both.p_refuted, both.n, 0.05) is Verdict.SUPPORTED
+    assert verdict_of(one.p, one.p_refuted, one.n, 0.05) is Verdict.REFUTED
+    assert one.decisive == "b"
+
+
+@given(VALUES, st.integers(1, 10), st.floats(-100, 100))
+def test_a_missing_seed_is_scored_no_better_than_the_worst(values, missing, smallest):
+    scored = with_losses(values, missing, smallest)
+    assert len(scored) == len(values) + missing
+    assert scored[-1] <= values.min()
+    assert scored[-1] - smallest <= smallest - values.max() + 1e-9
+
+
+def test_more_than_a_tenth_missing_is_too_many():
+    assert not too_many_missing(10, 100)
+    assert too_many_missing(11, 100)
+
+
+def test_seeds_to_settle_agrees_with_simulation():
+    generator = np.random.default_rng(2)
+    needed = seeds_to_settle(generator.normal(0.5, 1.0, 4000), 0.0, 0.05)
+    drawn = generator.normal(0.5, 1.0, (2000, needed))
+    power = np.mean(stats.ttest_1samp(drawn, 0.0, axis=1, alternative="greater").pvalue <= 0.05)
+    assert power == pytest.approx(0.8, abs=0.05)
+
+
+@pytest.mark.parametrize("values", [[1.0, 1.0], [0.0, 0.0], [3.0], [1e-9, 1.0, -1.0]])
+def test_no_number_of_seeds_is_promised_where_none_is_known(values):
+    assert seeds_to_settle(np.array(values), 0.0, 0.05) is None
+
+
+@given(st.lists(st.integers(0, 1000), min_size=2, unique=True))
+def test_halves_share_no_seed_and_lose_none(seeds):
+    finding, confirming = halves(seeds)
+    assert not set(finding) & set(confirming)
+    assert sorted(finding + confirming) == sorted(seeds)
+    assert 0 <= len(finding) - len(confirming) <= 1
+
+
+def test_the_search_finds_the_candidate_that_meets_both_conditions():
+    generator = np.random.default_rng(3)
+    first, second = generator.normal(0, 1, (2, 30, 4, 5))
+    first[:, 2, 3] += 3
+    second[:, 2, 3] += 3
+    first[:, 0, 0] += 9
+    assert find_candidate({"a": first, "b": second}, {"a": 1.0, "b": 1.0}) == (2, 3)
+
+
+def test_a_search_is_paid_for_by_confirming_on_other_seeds():
+    generator = np.random.default_rng(4)
+    refuted = 0
+    for _ in range(40):
+        numbers = [
+            SeedNumber(seed, {name: generator.normal(0, 1, (6, 6)) for name in "ab"}) for seed in range(60)
+        ]
+        tested = examine(a_claim(search=True), numbers, None, None)
+        assert tested.combined.n == 30
+        refuted += tested.combined.p <= 0.05
+    assert refuted <= 6
+
+
+def test_a_named_candidate_uses_all_seeds():
+    numbers = [SeedNumber(seed, {name: np.full((2, 2), float(seed)) for name in "ab"}) for seed in range(30)]
+    tested = examine(a_claim(search=True), numbers, None, (1, 1))
+    assert tested.combined.n == 30
+    assert set(tested.roles.values()) == {"confirm"}
+
+
+def test_missing_seeds_are_counted_and_scored_as_losses():
+    numbers = [SeedNumber(seed, {"a": 1.0 + seed / 100, "b": 2.0 + seed / 100}) for seed in range(27)]
+    numbers += [SeedNumber(seed, None, "no number") for seed in range(27, 30)]
+    tested = examine(a_claim(), numbers, None, None)
+    assert tested.missing == 3
+    assert tested.combined.n == 27
+    assert tested.losses.n == 30
+    assert tested.losses.p > tested.combined.p
+
+
+def test_no_number_at_all_gives_nothing_to_test():
+    assert examine(a_claim(), [SeedNumber(0, None, "no number")], None, None) is None
