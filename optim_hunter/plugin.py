@@ -83,6 +83,7 @@ class ClaimsPlugin:
         self.run: Any = None
         self.ledger: Any = None
         self.progress: Any = None
+        self.session: Any = None
         self.again: dict[tuple[str, str, str], str] = {}
         try:
             self.models = tuple(option(config, "model") or ())
@@ -159,8 +160,18 @@ class ClaimsPlugin:
         sizes = self.registry.family_sizes(case.claim for case in self.collected.values())
         self.run = Run(cases, options, sizes)
         if not hasattr(self.config, "workerinput"):
-            self._open_ledger(session)
+            self._open_ledger(self.session)
             self._open_progress(sum(seed is not None for _, case, seed in selected if case is not None))
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Remember the session: with pytest-xdist its controller collects nothing itself."""
+        self.session = session
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """Open the ledger in the controller once a worker has collected claims."""
+        if self.ledger is None and any(name.endswith(f"-{VERDICT}]") for name in ids):
+            self._open_ledger(self.session)
 
     def _open_ledger(self, session: pytest.Session) -> None:
         from optim_hunter.evidence.ledger import Ledger
@@ -192,7 +203,7 @@ class ClaimsPlugin:
     # items
 
     @pytest.hookimpl(tryfirst=True, specname="pytest_runtest_setup")
-    def skip_without_gpu(self, item: pytest.Item) -> None:
+    def pytest_skip_without_gpu(self, item: pytest.Item) -> None:
         """Skip what needs a GPU where there is none."""
         if item.get_closest_marker("gpu") is not None:
             import torch
@@ -201,7 +212,7 @@ class ClaimsPlugin:
                 pytest.skip("needs a GPU, and torch finds none here")
 
     @pytest.hookimpl(trylast=True, specname="pytest_runtest_setup")
-    def decide(self, item: pytest.Item) -> None:
+    def pytest_decide_claim(self, item: pytest.Item) -> None:
         """Decide a claim once its fixtures stand; invalid ends here, as an error."""
         case, seed = case_of(item)
         if case is None or not isinstance(item, pytest.Function):

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,14 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
     "--hide-scrollbars", "--remote-debugging-pipe",
 )  # fmt: skip
+
+# Chromium reads commands from descriptor 3 and answers on 4.
+LAUNCH = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.dup2(int(sys.argv[2]), 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def find_chromium() -> str | None:
@@ -33,8 +42,7 @@ class Browser:
         self._answers, answer_write = os.pipe()
         window = f"--window-size={size[0]},{size[1]}"
         self._process = subprocess.Popen(
-            # Chromium reads commands from descriptor 3 and answers on 4.
-            ["/bin/sh", "-c", f'exec "$@" 3<&{command_read} 4>&{answer_write}', "sh", chromium, *FLAGS, window,
+            [sys.executable, "-c", LAUNCH, str(command_read), str(answer_write), chromium, *FLAGS, window,
              f"--user-data-dir={profile}", "about:blank"],
             pass_fds=(command_read, answer_write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
@@ -45,6 +53,9 @@ class Browser:
         self._session: str | None = None
         self._seen: list[str] = []
         self.console: list[str] = []
+
+    def attach(self) -> None:
+        """Take hold of the tab; comes before all else."""
         targets = self._call("Target.getTargets")["targetInfos"]
         page = next(target["targetId"] for target in targets if target["type"] == "page")
         self._session = self._call("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
@@ -155,6 +166,7 @@ def browsing(chromium: str, profile: Path, size: tuple[int, int] = (1280, 900)) 
     """A browser that is closed at the end; `profile` is an empty folder for its data."""
     browser = Browser(chromium, profile, size)
     try:
+        browser.attach()
         yield browser
     finally:
         browser.close()

@@ -218,6 +218,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return number_tokenizer()
 
 
+@settings(deadline=None)
 @given(text=st.text(st.sampled_from("0123456789.:, \nabcFeatureOutput-()")))
 def test_text_survives_encoding(tokenizer: PreTrainedTokenizerFast, text: str) -> None:
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
@@ -225,6 +226,7 @@ def test_text_survives_encoding(tokenizer: PreTrainedTokenizerFast, text: str) -
     assert "".join(text[start:end] for start, end in encoded["offset_mapping"]) == text
 
 
+@settings(deadline=None)
 @given(value=two_decimals)
 def test_number_is_three_tokens(tokenizer: PreTrainedTokenizerFast, value: float) -> None:
     tokens = tokenizer.tokenize(number_text(value))
@@ -233,7 +235,7 @@ def test_number_is_three_tokens(tokenizer: PreTrainedTokenizerFast, value: float
     assert float("".join(tokens)) == value
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(values=st.lists(two_decimals, min_size=14, max_size=14))
 def test_layout_does_not_depend_on_the_numbers(tokenizer: PreTrainedTokenizerFast, values: list[float]) -> None:
     rows = np.array(values[:12]).reshape(3, 4)

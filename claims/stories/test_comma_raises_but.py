@@ -1,7 +1,7 @@
 """A comma before the conjunction raises " but"."""
 
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
-from optim_hunter.measures.weights import centred_by_word, raises
+from optim_hunter.measures.weights import centred_weights, raises
 from optim_hunter.tasks.stories import StoriesTask
 
 COMMA_RAISES_BUT = Claim(
@@ -38,7 +38,7 @@ COMMA_RAISES_BUT = Claim(
 
 def comma_weights(observation):
     """The five centred weights of the last comma, for the report."""
-    return centred_by_word(observation, ",")
+    return dict(zip(observation.group, centred_weights(observation, ",").tolist(), strict=True))
 
 
 @claim(COMMA_RAISES_BUT, profile=comma_weights)

@@ -39,7 +39,14 @@ LONGEST_STEP = 1.0
 CURVATURE_FLOOR = 0.02
 """Least curvature of a weight, as a share of the mean over the classes of its token."""
 
-CHECK_EVERY = 25
+FIRST_STIFFNESS = 4.0
+"""Curvature along the stiffest direction over that of the diagonal, to begin with; grows where it is too small."""
+
+NEWTON_LENGTHS = (1.0, 0.5, 0.25, 0.1)
+CONJUGATE_STEPS = 15
+CONJUGATE_ACCURACY = 0.1
+DAMPING = 1e-3
+CHECK_EVERY = 20
 REFRESH_EVERY = 5
 
 
@@ -84,6 +91,7 @@ class Design:
         starts = np.arange(0, windows * context + 1, context, dtype=np.int32)
         rows = csr_matrix((np.ones(len(columns)), columns, starts), shape=(windows, context * vocabulary))
         self.features = context * vocabulary
+        self.seen = np.bincount(columns, minlength=self.features).reshape(context, vocabulary) > 0
         self._rows, self._columns = _torch_sparse(rows), _torch_sparse(rows.T.tocsr())
 
     def scores(self, weights: Weights) -> Rows:
@@ -156,6 +164,17 @@ class Problem:
         diagonal = self.design.totals(probabilities * (1 - probabilities) * self.share)
         return diagonal + CURVATURE_FLOOR * diagonal.mean(1, keepdims=True) + 1e-12
 
+    def curvature_product(self, probabilities: Rows, direction: Weights) -> Weights:
+        """The loss's second derivative times a direction, the offsets following to their best."""
+        weighted = probabilities * self.share
+        offsets_curvature = np.diag(weighted.sum(0)) - weighted.T @ probabilities
+        scores = self.design.scores(direction)
+        change = scores - np.einsum("wc,wc->w", scores, probabilities)[:, None]
+        follow = np.zeros(scores.shape[1])
+        follow[1:] = np.linalg.solve(offsets_curvature[1:, 1:], -np.einsum("wc,wc->c", weighted, change)[1:])
+        change += follow - (probabilities @ follow)[:, None]
+        return self.design.totals(weighted * change)
+
     def objective(self, weights: Weights, probabilities: Rows) -> float:
         """Mean loss + l1 · ‖W‖₁ (nats)."""
         likelihood = np.einsum("wc,wc->w", probabilities, self.truth)
@@ -179,20 +198,34 @@ def row_maximum(rows: Rows) -> Float[np.ndarray, "window 1"]:
     return largest[:, None]
 
 
-def centred_by_median(weights: Weights) -> Weights:
-    """Each feature's weights, shifted by that median over the classes which is nearest to 0 (least ‖W‖₁)."""
-    active: Bool[np.ndarray, "feature"] = weights.any(1)
-    ordered = np.sort(weights[active], axis=1)
-    classes = weights.shape[1]
-    weights[active] -= np.clip(0.0, ordered[:, (classes - 1) // 2], ordered[:, classes // 2])[:, None]
+def nearest_median(values: Float[np.ndarray, "... value"]) -> Float[np.ndarray, "..."]:
+    """Of all medians along the last axis that which is nearest to 0; to take it away never raises Σ|value|."""
+    ordered, size = np.sort(values, axis=-1), values.shape[-1]
+    return np.asarray(np.clip(0.0, ordered[..., (size - 1) // 2], ordered[..., size // 2]))
+
+
+def centred(weights: Weights, seen: Bool[np.ndarray, "position vocabulary"]) -> Weights:
+    """The same model with less ‖W‖₁: shifts that change no probability are taken out, in place.
+
+    A shift of one token's weights is common to all classes; a shift of one class at one position is common
+    to all windows, and goes to the offsets.
+    """
+    active = weights.any(1)
+    weights[active] -= nearest_median(weights[active])[:, None]
+    by_position = weights.reshape(*seen.shape, -1)
+    half = seen.sum(1)[:, None] / 2
+    lopsided = ((by_position > 0).sum(1) > half) | ((by_position < 0).sum(1) > half)
+    for position, word in np.argwhere(lopsided):
+        here = seen[position]
+        by_position[position, here, word] -= nearest_median(by_position[position, here, word])
     return weights
 
 
 def proximal_step(point: Weights, gradient: Weights, step: Weights, l1: float) -> Weights:
-    """Soft-thresholded gradient step with a step length for each weight, then centred by the median."""
+    """Soft-thresholded gradient step with a step length for each weight."""
     moved = point - step * gradient
     moved = np.sign(moved) * np.maximum(np.abs(moved) - l1 * step, 0)
-    return centred_by_median(point + np.clip(moved - point, -LONGEST_STEP, LONGEST_STEP))
+    return point + np.clip(moved - point, -LONGEST_STEP, LONGEST_STEP)
 
 
 def minimise(problem: Problem, tolerance: float, max_iterations: int, start: Weights | None = None) -> Solution:
@@ -204,41 +237,76 @@ def minimise(problem: Problem, tolerance: float, max_iterations: int, start: Wei
         return _Iteration(problem, tolerance, start).run(max_iterations)
 
 
+def newton_direction(
+    problem: Problem, weights: Weights, probabilities: Rows, gradient: Weights, signs: Weights
+) -> Weights:
+    """Towards the minimum of the quadratic model where every weight keeps its sign, by conjugate gradients.
+
+    `signs` are 0 where a weight stays 0. Slightly damped, since tokens that always go together leave the
+    model flat in some directions.
+    """
+    support = signs != 0
+    metric = problem.curvature(probabilities)
+    direction = np.zeros_like(weights)
+    residual = -(gradient + problem.l1 * signs) * support
+    scaled = residual / metric
+    search, size = scaled, float(np.vdot(residual, scaled))
+    target = CONJUGATE_ACCURACY**2 * size
+    for _ in range(CONJUGATE_STEPS):
+        if size <= target:
+            break
+        product = (problem.curvature_product(probabilities, search) + DAMPING * metric * search) * support
+        length = size / float(np.vdot(search, product))
+        direction, residual = direction + length * search, residual - length * product
+        scaled = residual / metric
+        size, before = float(np.vdot(residual, scaled)), size
+        search = scaled + size / before * search
+    return direction
+
+
 class _Iteration:
-    """State of the accelerated proximal gradient."""
+    """State of the accelerated proximal gradient and of the Newton steps between."""
 
     def __init__(self, problem: Problem, tolerance: float, start: Weights | None) -> None:
         classes = problem.truth.shape[1]
         self.problem, self.tolerance = problem, tolerance
-        self.weights = np.zeros((problem.design.features, classes)) if start is None else start.copy()
-        self.scores = problem.design.scores(self.weights)
-        self.before, self.scores_before = self.weights, self.scores
         self.offsets = np.zeros(classes)
-        self.inertia = self.inertia_before = 1.0
         self.metric: Weights | None = None
-        self.stiffness = 5.0  # curvature along the stiffest direction over the diagonal's; grows where too small
-        self.best: Solution | None = None
-        self.bound = 0.0
+        self.seen: tuple[Weights, Weights] | None = None
+        self.stiffness, self.bound = FIRST_STIFFNESS, 0.0
+        self.restart_at(np.zeros((problem.design.features, classes)) if start is None else start.copy())
+        self.taken = 0
+        self.solution = self.look()
+
+    def restart_at(self, weights: Weights) -> None:
+        """Go on from these weights without momentum."""
+        self.weights = self.before = weights
+        self.scores = self.scores_before = self.problem.design.scores(weights)
+        self.inertia = self.inertia_before = 1.0
 
     def run(self, max_iterations: int) -> Solution:
-        iteration = 0
-        for iteration in range(1, max_iterations + 1):
-            promising = self.advance(iteration)
-            if (promising or iteration % CHECK_EVERY == 0) and self.check(iteration).gap <= self.tolerance:
-                break
-        return self.best if self.best and self.best.iterations == iteration else self.check(iteration)
+        while self.taken < max_iterations and self.solution.gap > self.tolerance:
+            self.taken += 1
+            promising = self.advance()
+            if promising or self.taken % CHECK_EVERY == 0 or self.taken == max_iterations:
+                self.check()
+                while self.solution.gap > self.tolerance and self.taken < max_iterations and self.newton():
+                    pass
+        return self.solution
 
-    def advance(self, iteration: int) -> bool:
-        """One step; tells whether the gap may be closed, from the gradient at hand."""
+    def advance(self) -> bool:
+        """One proximal step; tells whether the gap may be closed, from the gradient at hand."""
         problem, momentum = self.problem, (self.inertia_before - 1) / self.inertia
         point = self.weights + momentum * (self.weights - self.before)
         scores = self.scores + momentum * (self.scores - self.scores_before)
         rows, self.offsets = problem.probabilities(scores, self.offsets, precision=problem.l1 / 1000)
         gradient = problem.gradient(rows)
-        if self.metric is None or iteration % REFRESH_EVERY == 0:
+        self.stiffen(point, gradient)
+        if self.metric is None or self.taken % REFRESH_EVERY == 0:
             fresh = problem.curvature(rows)
             self.metric = fresh if self.metric is None else np.maximum(fresh, self.metric / 2)
         moved = proximal_step(point, gradient, 1 / (self.stiffness * self.metric), problem.l1)
+        moved = centred(moved, problem.design.seen)
         self.inertia_before = self.inertia
         if np.vdot((point - moved) * self.metric, moved - self.weights) > 0:
             self.inertia_before = self.inertia = 1.0
@@ -247,15 +315,46 @@ class _Iteration:
         self.weights, self.scores = moved, problem.design.scores(moved)
         return 1 - problem.feasible_scale(gradient) <= 10 * self.tolerance
 
-    def check(self, iteration: int) -> Solution:
-        """Objective and bound at the present weights; the stiffness is doubled where the objective rose."""
-        rows, self.offsets = self.problem.probabilities(self.scores, self.offsets)
-        objective = self.problem.objective(self.weights, rows)
-        self.bound = max(self.bound, self.problem.bound(self.problem.gradient(rows), rows))
-        if self.best is not None and objective > self.best.objective * (1 + self.tolerance):
+    def stiffen(self, point: Weights, gradient: Weights) -> None:
+        """Shorten the steps to come where the curvature met since the last point was above what they assume."""
+        if self.seen is not None and self.metric is not None:
+            moved, change = point - self.seen[0], gradient - self.seen[1]
+            met = float(np.vdot(change, moved) / max(np.vdot(moved * self.metric, moved), 1e-300))
+            if met > self.stiffness:
+                self.stiffness = 1.2 * met
+        self.seen = point, gradient
+
+    def check(self) -> None:
+        """Look at the present weights; where the objective rose go back to the last look, with shorter steps."""
+        found = self.look()
+        if found.objective > self.solution.objective * (1 + self.tolerance):
             self.stiffness *= 2
-            self.inertia_before = self.inertia = 1.0
-            self.weights = self.before = self.best.weights
-            self.scores = self.scores_before = self.problem.design.scores(self.weights)
-        self.best = Solution(self.weights, self.offsets, objective, self.bound, iteration)
-        return self.best
+            self.restart_at(self.solution.weights)
+        else:
+            self.solution = found
+
+    def look(self) -> Solution:
+        """Objective and bound at the present weights."""
+        self.rows, self.offsets = self.problem.probabilities(self.scores, self.offsets)
+        self.gradient = self.problem.gradient(self.rows)
+        self.bound = max(self.bound, self.problem.bound(self.gradient, self.rows))
+        objective = self.problem.objective(self.weights, self.rows)
+        return Solution(self.weights, self.offsets, objective, self.bound, self.taken)
+
+    def newton(self) -> bool:
+        """One Newton step from the last look on the weights that are or become active; tells whether all of it paid."""
+        self.taken += 1
+        weights, last, gradient = self.solution.weights, self.solution, self.gradient
+        entering = np.where(np.abs(gradient) > self.problem.l1, -np.sign(gradient), 0.0)
+        signs = np.where(weights != 0, np.sign(weights), entering)
+        direction = newton_direction(self.problem, weights, self.rows, gradient, signs)
+        for length in NEWTON_LENGTHS:
+            moved = weights + length * np.clip(direction, -LONGEST_STEP, LONGEST_STEP)
+            self.restart_at(centred(np.where(np.sign(moved) == signs, moved, 0.0), self.problem.design.seen))
+            found = self.look()
+            if found.objective < last.objective:
+                self.solution = found
+                return length == NEWTON_LENGTHS[0]
+        self.restart_at(weights)
+        self.look()
+        return False

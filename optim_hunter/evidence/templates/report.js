@@ -10,6 +10,7 @@
     const bytes = Uint8Array.from(packed, (character) => character.charCodeAt(0));
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     plotlySource = await new Response(stream).text();
+    evidence.dataset.plotly = "unpacked";
   }
 
   function runPlotly() {

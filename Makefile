@@ -1,0 +1,28 @@
+# Two commands: `make evidence` runs the claims, `make test` tests the package. Both set up what they need.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+CLAIMS := $(BIN)/python -m pytest claims/
+
+.PHONY: evidence evidence-all test test-slow lint setup
+evidence: setup
+	$(CLAIMS) -m "cpu and not slow"
+
+evidence-all: setup
+	$(CLAIMS) -m cpu
+
+test: setup
+	$(BIN)/python -m pytest -m "cpu and not slow" --claims-seeds 0-11 --claims-out reports/test-$$(date +%Y-%m-%dT%H-%M-%S)
+
+test-slow: setup
+	$(BIN)/python -m pytest -m "cpu and slow" --claims-seeds 0-11 --claims-out reports/test-slow-$$(date +%Y-%m-%dT%H-%M-%S)
+
+lint: setup
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
+	touch $(STAMP)

@@ -1,0 +1,162 @@
+"""The question put to a stories model: which of five words comes after these 16 tokens?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from optim_hunter.claim import UserError
+from optim_hunter.tasks.corpus import Corpus
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+BYTES = 256
+BATCH = 1024
+"""Stories encoded at once: enough for all cores, without the encodings of a whole corpus in memory."""
+
+CONJUNCTIONS = (" and", " but", " for", " so", " or")
+
+
+@dataclass(frozen=True)
+class StoriesTask:
+    """Choose among the words of `group` after a window of `context` tokens of a `vocabulary` of byte pairs.
+
+    `l1` is the price of a weight in nats. The gradient of a token's weight is at most the share of windows
+    that hold it, so 1e-4 leaves out just what fewer than one window in 10,000 shows.
+    """
+
+    group: tuple[str, ...] = CONJUNCTIONS
+    vocabulary: int = 1024
+    context: int = 16
+    l1: float = 1e-4
+    minimum_windows: int = 100
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows that end just before a word of the group.
+
+    `labels` are places in the group; `story` is the place of the window's story in the corpus.
+    """
+
+    tokens: Int[np.ndarray, "window 16"]
+    labels: Int[np.ndarray, "window"]
+    story: Int[np.ndarray, "window"]
+    tokenizer: Tokenizer
+
+
+def train_tokenizer(corpus: Corpus, vocabulary: int) -> Tokenizer:
+    """Byte-level BPE of at most `vocabulary` tokens (fewer where the text has no more pairs to merge).
+
+    The training draws nothing at random: one corpus gives one tokenizer.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    if vocabulary <= BYTES:
+        raise UserError(f"a vocabulary of {vocabulary} tokens: the {BYTES} bytes alone take that; ask for more")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=vocabulary, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(corpus.stories, trainer)
+    return tokenizer
+
+
+def tokenizer_sha256(tokenizer: Tokenizer) -> str:
+    """Identity of a tokenizer: the hash of its JSON."""
+    return hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
+
+
+def token_texts(tokenizer: Tokenizer) -> tuple[str, ...]:
+    """The text of each token; a token that is part of a character keeps its name in the byte alphabet."""
+    texts = tokenizer.decode_batch([[token] for token in range(tokenizer.get_vocab_size())])
+    return tuple(tokenizer.id_to_token(token) if "\ufffd" in text else text for token, text in enumerate(texts))
+
+
+def word_tokens(tokenizer: Tokenizer, group: Sequence[str]) -> Int[np.ndarray, "class"]:
+    """The single token of each word of the group.
+
+    Raises:
+        UserError: fewer than two words, one that is there twice, has no space before it, or is no single token.
+    """
+    if len(group) < 2:
+        raise UserError(f"word group {list(group)}: a choice needs two words or more")
+    if twice := sorted({word for word in group if list(group).count(word) > 1}):
+        raise UserError(f"word group: {twice[0]!r} is in it twice; name each word once")
+    for word in group:
+        if not (word.startswith(" ") and word[1:].isalnum()):
+            raise UserError(f"word group: {word!r} is no word with one space before it, as in ' and'")
+        if len(pieces := tokenizer.encode(word).tokens) != 1:
+            raise UserError(
+                f"word group: {word!r} is no single token of this corpus's tokenizer of {tokenizer.get_vocab_size()} "
+                f"tokens ({len(pieces)} pieces); take a more frequent word, or a larger corpus or vocabulary"
+            )
+    return np.array([tokenizer.token_to_id(tokenizer.encode(word).tokens[0]) for word in group])
+
+
+def encode(
+    tokenizer: Tokenizer, stories: Sequence[str]
+) -> tuple[Int[np.ndarray, "token"], Int[np.ndarray, "story"]]:
+    """Tokens of all stories in one row, and the length of each story."""
+    parts: list[Int[np.ndarray, "token"]] = []
+    for first in range(0, len(stories), BATCH):
+        encodings = tokenizer.encode_batch_fast(list(stories[first : first + BATCH]), add_special_tokens=False)
+        parts += [np.array(encoding.ids, dtype=np.int64) for encoding in encodings]
+    return np.concatenate(parts), np.array([len(part) for part in parts])
+
+
+def word_ends(
+    tokenizer: Tokenizer, tokens: Int[np.ndarray, "token"], following: Int[np.ndarray, "occurrence"]
+) -> Bool[np.ndarray, "occurrence"]:
+    """Whether the token at each of these places does *not* continue the word before it with a letter or digit."""
+    first = [tokenizer.id_to_token(token)[0] for token in range(tokenizer.get_vocab_size())]
+    ends = ~np.array([letter.isascii() and letter.isalnum() for letter in first])[tokens[following]]
+    # A byte of a longer character is a letter or not only together with those that follow; no character has over four.
+    unclear = np.array([not letter.isascii() for letter in first])[tokens[following]]
+    for place in np.flatnonzero(unclear):
+        text = tokenizer.decode(tokens[following[place] : following[place] + 4].tolist())
+        ends[place] = not text[:1].isalnum()
+    return ends
+
+
+def find_windows(
+    tokenizer: Tokenizer, stories: Sequence[str], group: Sequence[str], context: int
+) -> Windows:
+    """Every whole word of the group that has `context` tokens before it in its own story."""
+    tokens, lengths = encode(tokenizer, stories)
+    words = word_tokens(tokenizer, group)
+    story = np.repeat(np.arange(len(lengths)), lengths)
+    starts, stops = (np.cumsum(lengths) - lengths)[story], np.cumsum(lengths)[story]
+    places = np.flatnonzero(np.isin(tokens, words))
+    places = places[places - starts[places] >= context]
+    inside = places + 1 < stops[places]
+    whole = ~inside
+    whole[inside] = word_ends(tokenizer, tokens, places[inside] + 1)
+    places = places[whole]
+    labels = np.argmax(tokens[places, None] == words, axis=1)
+    return Windows(tokens[places[:, None] + np.arange(-context, 0)], labels, story[places], tokenizer)
+
+
+def draw_windows(corpus: Corpus, task: StoriesTask) -> Windows:
+    """Train the tokenizer on the corpus and cut all windows of the task.
+
+    Raises:
+        UserError: a word that is no single token, or a class with fewer windows than the task asks for.
+    """
+    tokenizer = train_tokenizer(corpus, task.vocabulary)
+    windows = find_windows(tokenizer, corpus.stories, task.group, task.context)
+    counts = np.bincount(windows.labels, minlength=len(task.group))
+    if counts.min() < task.minimum_windows:
+        found = ", ".join(f"{word!r} {count}" for word, count in zip(task.group, counts, strict=True))
+        raise UserError(
+            f"corpus {corpus.name}: too few windows before a word, {task.minimum_windows} of each are needed "
+            f"({found}); give a larger corpus"
+        )
+    return windows

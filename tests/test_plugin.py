@@ -1,0 +1,272 @@
+"""The plugin as its users meet it: items, outcomes, options, evidence."""
+
+import json
+from pathlib import Path
+
+import plotly.graph_objects  # noqa: F401 - imported once here, else anew by every inner run
+import pytest
+import pytest_html.plugin  # noqa: F401
+import scipy.stats  # noqa: F401
+import sklearn.datasets
+import sklearn.model_selection  # noqa: F401
+import statsmodels.stats.multitest
+import statsmodels.stats.power  # noqa: F401
+
+import optim_hunter.evidence.ledger
+import optim_hunter.evidence.report  # noqa: F401
+
+pytest_plugins = ["pytester"]
+
+CLAIM = """
+import pytest
+from optim_hunter import Claim, Condition, NoValue, Protocol, Verdict, claim
+from optim_hunter.tasks.regression import RegressionTask
+
+@claim(Claim(
+    id="mine/{name}", statement="It holds.", source="a test", family="mine",
+    conditions=(Condition("gain", "a number", "units", 1.0),),
+    protocols=(Protocol("published", RegressionTask(examples=50), models=("recorded:llama-3.1-8b",)),),
+    seeds="0-29",
+))
+def test_{name}(observation):
+    {body}
+"""
+NOISE = "(observation.episode.seed % 7) / 10"
+
+
+@pytest.fixture
+def claims(pytester):
+    """Write claims whose measures have these bodies; their item ids end in the usual seeds and verdict."""
+
+    def write(**bodies: str) -> None:
+        for name, body in bodies.items():
+            pytester.makepyfile(**{f"test_{name}": CLAIM.format(name=name, body=body)})
+
+    return write
+
+
+def run(pytester, *arguments):
+    return pytester.runpytest_inprocess("-p", "no:cacheprovider", *arguments)
+
+
+def ledger_of(pytester, folder="reports/latest"):
+    return json.loads((pytester.path / folder / "ledger.json").read_text())
+
+
+def entries(pytester):
+    return {entry["claim"].removeprefix("mine/"): entry for entry in ledger_of(pytester)["claims"]}
+
+
+def test_a_verdict_passes_fails_or_is_skipped(pytester, claims):
+    claims(holds=f"return 2 + {NOISE}", fails=f"return {NOISE}", open=f"return 0.7 + {NOISE}")
+    result = run(pytester)
+    result.assert_outcomes(passed=3 * 30 + 1, failed=1, skipped=1)
+    found = entries(pytester)
+    assert {name: entry["verdict"] for name, entry in found.items()} == {
+        "holds": "supported",
+        "fails": "refuted",
+        "open": "inconclusive",
+    }
+    assert found["holds"]["effect"] == pytest.approx(2.28, abs=0.05)
+    assert found["holds"]["n"] == 30
+    assert found["holds"]["family_size"] == 3
+    assert found["holds"]["p_adjusted"] == pytest.approx(3 * found["holds"]["p"])
+    assert found["holds"]["registration"] == "unregistered"
+    assert found["open"]["seeds_to_settle"] > 30
+    assert [row["seed"] for row in found["holds"]["numbers"]] == list(range(30))
+    result.stdout.fnmatch_lines(["*✓ mine/holds on recorded:llama-3.1-8b*", "evidence: *", "*FAILED*fails*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_evidence_is_a_page_and_a_ledger_under_a_fresh_folder(pytester, claims):
+    claims(holds=f"return 2 + {NOISE}")
+    run(pytester, "--claims-seeds", "20")
+    run(pytester, "--claims-seeds", "20")
+    folders = [path for path in (pytester.path / "reports").iterdir() if not path.is_symlink()]
+    assert len(folders) == 2
+    latest = (pytester.path / "reports/latest").resolve()
+    assert latest == max(folders, key=lambda path: (len(path.name), path.name))
+    page = (latest / "evidence.html").read_text()
+    assert "mine/holds" in page
+    assert ledger_of(pytester)["run"]["finished"] is not None
+
+
+def test_the_verdict_asks_for_all_seeds_whatever_was_selected(pytester, claims):
+    claims(holds=f"return 2 + {NOISE}")
+    result = run(pytester, "-k", "verdict")
+    result.assert_outcomes(passed=1, deselected=30)
+    assert entries(pytester)["holds"]["n"] == 30
+
+
+def test_fewer_than_twenty_numbers_are_inconclusive(pytester, claims):
+    claims(holds=f"return 20 + {NOISE}")
+    run(pytester, "--claims-seeds", "0-11").assert_outcomes(passed=12, skipped=1)
+    assert "12 numbers are fewer than 20" in entries(pytester)["holds"]["sentence"]
+
+
+def test_missing_seeds_are_skipped_and_too_many_make_the_claim_invalid(pytester, claims):
+    lose = "if observation.episode.seed < {}: raise NoValue('lost')\n    return 2 + " + NOISE
+    claims(few=lose.format(2), many=lose.format(4))
+    result = run(pytester)
+    result.assert_outcomes(passed=28 + 26 + 1, skipped=6, errors=1)
+    found = entries(pytester)
+    assert found["few"]["missing"] == [{"seed": seed, "reason": "lost"} for seed in range(2)]
+    assert (found["few"]["verdict"], found["many"]["verdict"]) == ("supported", "invalid")
+    result.stdout.fnmatch_lines(["*invalid: 4 of 30 seeds gave no number, more than 10 %; the first: lost*"])
+
+
+def test_a_missing_seed_counts_as_a_loss_where_that_changes_the_verdict(pytester, claims):
+    claims(close="if observation.episode.seed < 3: raise NoValue('lost')\n    return 0.8 + " + NOISE)
+    run(pytester)
+    entry = entries(pytester)["close"]
+    assert entry["verdict"] == "inconclusive"
+    assert "scoring the 3 missing seeds as losses changes the verdict" in entry["sentence"]
+
+
+def test_a_number_that_is_not_finite_is_missing(pytester, claims):
+    claims(nan="return float('nan') if observation.episode.seed == 3 else 2 + " + NOISE)
+    run(pytester).assert_outcomes(passed=30, skipped=1)
+    assert entries(pytester)["nan"]["missing"] == [{"seed": 3, "reason": "gain is not finite"}]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected", "outcome"),
+    [
+        (f"return {NOISE}", "refuted", {"passed": 30, "xfailed": 1}),
+        (f"return 2 + {NOISE}", "refuted", {"passed": 30, "failed": 1}),
+        (f"return 0.7 + {NOISE}", "refuted", {"passed": 30, "failed": 1}),
+        (f"return 2 + {NOISE}", "supported", {"passed": 31}),
+        (f"return {NOISE}", "supported", {"passed": 30, "failed": 1}),
+        (f"return 0.7 + {NOISE}", "inconclusive", {"passed": 30, "skipped": 1}),
+        (f"return 2 + {NOISE}", "inconclusive", {"passed": 30, "failed": 1}),
+        ("raise NoValue('lost')", "invalid", {"skipped": 30, "xfailed": 1}),
+    ],
+)
+def test_what_is_expected_is_held_at_the_registered_seeds(pytester, claims, body, expected, outcome):
+    claims(known=body)
+    expect(pytester, expected)
+    run(pytester).assert_outcomes(**outcome)
+    assert entries(pytester)["known"]["expected"] == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "seeds", "outcome"),
+    [
+        (f"return {NOISE}", "12", {"passed": 12, "skipped": 1}),
+        (f"return 2 + {NOISE}", "25", {"passed": 25, "failed": 1}),
+    ],
+)
+def test_with_fewer_seeds_inconclusive_is_allowed_and_a_reversal_is_not(pytester, claims, body, seeds, outcome):
+    claims(known=body)
+    expect(pytester, "refuted")
+    run(pytester, "--claims-seeds", seeds).assert_outcomes(**outcome)
+
+
+def expect(pytester, verdict):
+    (pytester.path / "expected.toml").write_text(
+        f'[[expected]]\nclaim = "mine/known"\nmodel = "recorded:llama-3.1-8b"\nprotocol = "published"\n'
+        f'verdict = "{verdict}"\n'
+    )
+
+
+def test_registering_writes_the_lock_and_a_change_is_amended(pytester, claims):
+    claims(holds=f"return 2 + {NOISE}")
+    result = run(pytester, "--claims-register")
+    result.stdout.fnmatch_lines(["registered 1 claims in *register.lock"])
+    assert not (pytester.path / "reports").exists()
+    run(pytester)
+    assert entries(pytester)["holds"]["registration"] == "registered"
+    claims(holds=f"return 3 + {NOISE}")
+    run(pytester)
+    assert entries(pytester)["holds"]["registration"] == "amended"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--claims-seeds="], "*seeds '': write a count*"),
+        (["--claims-seeds=-3"], "*seeds '-3': write a count*"),
+        (["--claims-seeds=5,3"], "*seeds '5,3': they must ascend*"),
+        (["--claims-model=smolm2"], "*smollm2-135m*"),
+        (["--claims-model=./nowhere"], "*nowhere*"),
+    ],
+)
+def test_bad_options_end_in_one_line_before_anything_runs(pytester, claims, arguments, message):
+    claims(holds="return 2")
+    result = run(pytester, *arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([message])
+    assert len([line for line in result.stderr.lines if line]) == 1
+    assert not (pytester.path / "reports").exists()
+
+
+def test_evidence_of_another_run_is_never_overwritten(pytester, claims):
+    claims(holds=f"return 2 + {NOISE}")
+    run(pytester, "--claims-out", "kept")
+    before = (pytester.path / "kept/ledger.json").read_bytes()
+    result = run(pytester, "--claims-out", "kept")
+    assert "holds the evidence of another run: name another folder" in result.stderr.str() + result.stdout.str()
+    assert (pytester.path / "kept/ledger.json").read_bytes() == before
+
+
+def test_seeds_that_a_record_lacks_make_the_claim_invalid_at_once(pytester, claims):
+    claims(holds="return 2")
+    result = run(pytester, "--claims-seeds", "90-120")
+    result.assert_outcomes(skipped=31, errors=1)
+    result.stdout.fnmatch_lines(["*recorded:llama-3.1-8b holds seeds 0-99 with 50 examples: ask for those*"])
+
+
+def test_a_measure_that_forgets_a_condition_is_told_so(pytester, claims):
+    claims(holds="return {'gian': 2.0}")
+    result = run(pytester, "--claims-seeds", "3")
+    result.stdout.fnmatch_lines(["*mine/holds: its test must return a number for each of gain*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_two_claims_with_one_id_are_refused(pytester, claims):
+    claims(holds="return 2")
+    text = CLAIM.format(name="holds", body="return 3").replace("It holds.", "Another.")
+    pytester.makepyfile(test_other=text)
+    result = run(pytester)
+    assert "two claims have the id 'mine/holds'" in result.stdout.str() + result.stderr.str()
+
+
+def test_ordinary_tests_leave_no_reports_and_count_as_cpu(pytester):
+    pytester.makepyfile("def test_plain(): pass")
+    run(pytester, "-m", "cpu").assert_outcomes(passed=1)
+    assert not (pytester.path / "reports").exists()
+
+
+def test_other_fixtures_may_be_asked_for(pytester, claims):
+    claims(holds=f"return 2 + {NOISE} + zero")
+    source = (pytester.path / "test_holds.py").read_text().replace("(observation)", "(observation, zero)")
+    (pytester.path / "test_holds.py").write_text(source + "\n@pytest.fixture\ndef zero():\n    return 0.0\n")
+    run(pytester, "-k", "verdict").assert_outcomes(passed=1, deselected=30)
+
+
+def test_collecting_the_claims_of_this_repository_imports_no_torch(pytester, request):
+    claims = Path(request.config.rootpath) / "claims"
+    code = (
+        "import sys, pytest\n"
+        f"pytest.main(['--collect-only', '-q', '-p', 'no:cacheprovider', {str(claims)!r}])\n"
+        "heavy = {'torch', 'transformers', 'sklearn', 'scipy', 'plotly', 'statsmodels'} & set(sys.modules)\n"
+        "print('heavy', sorted(heavy))\n"
+    )
+    result = pytester.runpython_c(code)
+    assert "heavy []" in result.stdout.str()
+    assert "test_beats_average" in result.stdout.str()
+
+
+def test_junit_carries_the_verdict(pytester, claims):
+    claims(holds=f"return 2 + {NOISE}")
+    run(pytester, "-k", "verdict", "--junitxml=junit.xml")
+    text = (pytester.path / "junit.xml").read_text()
+    assert '<property name="verdict" value="supported"' in text
+
+
+def test_the_ledger_is_the_same_under_xdist(pytester, claims):
+    claims(holds=f"return 2 + {NOISE}", fails=f"return {NOISE}")
+    run(pytester, "--claims-out", "one")
+    pytester.runpytest_subprocess("-p", "no:cacheprovider", "--claims-out", "two", "-n", "2")
+    one, two = (ledger_of(pytester, folder)["claims"] for folder in ("one", "two"))
+    assert sorted(map(json.dumps, one)) == sorted(map(json.dumps, two))
