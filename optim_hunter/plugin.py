@@ -221,7 +221,10 @@ class ClaimsPlugin:
         if self.progress is not None:
             self.progress.show(f"{case.claim.id} on {case.model}")
         if seed is None:
-            decision = self.run.decide(case)
+            try:
+                decision = self.run.decide(case)
+            except UserError as error:
+                raise Invalid(str(error), pytrace=False) from None
             self._note(item, decision)
             if decision.verdict is Verdict.INVALID:
                 raise Invalid(f"invalid: {decision.sentence}", pytrace=False)

@@ -1,7 +1,8 @@
-"""A ledger like those of real runs, of any size, with numbers from a seeded generator."""
+"""Ledgers like those of real runs, of any size, with numbers from a seeded generator; and one full of hostile text."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,19 @@ STATEMENTS = (
 )
 VERDICTS = ("supported", "refuted", "inconclusive", "invalid")
 MEANS = {"supported": 2.2, "refuted": -0.6, "inconclusive": 1.05, "invalid": 1.4}
+STATED = ("verdict", "expected", "registration", "role", "definition_hash", "sha256", "started", "finished")
+HOSTILE = (
+    "<script>window.owned = 1</script>",
+    "</script><script>window.owned = 1</script>",
+    "<img src=x onerror='window.owned = 1'>",
+    "</textarea></title></style></template></svg><script>window.owned = 1</script>",
+    "\"' onmouseover=window.owned=1 x='",
+    "<!-- <script>",
+    "]]> --> {{ 7 * 7 }} {% raw %} ${window.owned = 1}",
+    "<a href='javascript:window.owned=1'>a link</a><b>bold</b>",
+    "&lt;script&gt;",
+    "right \u202eto left\u202c and \u200bnothing\x00\x1b[31m",
+)
 
 
 def sample_ledger(claims: int = 6, seeds: int = 100) -> dict[str, Any]:
@@ -192,3 +206,33 @@ def _figures(kind: int, generator: np.random.Generator) -> list[dict[str, Any]]:
         title = "Weight of “,” at the last position (nats)"
         return [{"title": title, "figure": figures.class_bars(words, weights, title)}]
     return []
+
+
+def with_strings(content: Any, change: Callable[[str], str]) -> Any:
+    """JSON data with every free string changed, names of conditions, versions and machine parts among them."""
+    if isinstance(content, str):
+        return change(content)
+    if isinstance(content, list):
+        return [with_strings(part, change) for part in content]
+    if not isinstance(content, dict):
+        return content
+    return {key: part if key in STATED else _changed_part(key, part, change) for key, part in content.items()}
+
+
+def _changed_part(key: str, part: Any, change: Callable[[str], str]) -> Any:
+    if key == "figure":
+        return part
+    if key in ("values", "versions"):
+        return {change(name): with_strings(value, change) for name, value in part.items()}
+    return with_strings(part, change)
+
+
+def hostile_ledger() -> dict[str, Any]:
+    """A claim for each hostile string, which stands in every slot and on a figure's axis."""
+    plain = sample_ledger(claims=len(HOSTILE), seeds=2)
+    for entry, hostile in zip(plain["claims"], HOSTILE, strict=False):
+        entry.update(with_strings(entry, lambda slot, tail=hostile: f"{slot} {tail}"))  # type: ignore[misc]
+        bars = figures.component_bars([hostile, "other"], np.array([1.0, 2.0]), hostile)
+        entry["figures"] = [{"title": hostile, "figure": bars}]
+    plain["run"] = with_strings(plain["run"], lambda slot: slot + "".join(HOSTILE))
+    return plain

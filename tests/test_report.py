@@ -1,14 +1,10 @@
-"""The evidence page: what it shows, that nothing in a ledger can run in it, and that its figures draw in a browser."""
+"""The evidence page as text: what it shows, and that no string of a ledger changes what it is made of."""
 
 from __future__ import annotations
 
 import copy
 import json
-import os
-import subprocess
-import sys
 import unicodedata
-from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,28 +12,14 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from browser import Browser, browsing, find_chromium
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sample_ledger import sample_ledger
+from sample_ledger import HOSTILE, sample_ledger, with_strings
 
 from optim_hunter.evidence import figures, forest, report, text
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = json.loads((ROOT / "optim_hunter" / "data" / "ledger.schema.json").read_text(encoding="utf-8"))
-STATED = ("verdict", "expected", "registration", "role", "definition_hash", "sha256", "started", "finished")
-HOSTILE = (
-    "<script>window.owned = 1</script>",
-    "</script><script>window.owned = 1</script>",
-    "<img src=x onerror='window.owned = 1'>",
-    "</textarea></title></style></template></svg><script>window.owned = 1</script>",
-    "\"' onmouseover=window.owned=1 x='",
-    "<!-- <script>",
-    "]]> --> {{ 7 * 7 }} {% raw %} ${window.owned = 1}",
-    "<a href='javascript:window.owned=1'>a link</a><b>bold</b>",
-    "&lt;script&gt;",
-    "right \u202eto left\u202c and \u200bnothing\x00\x1b[31m",
-)
 
 
 class Structure(HTMLParser):
@@ -54,25 +36,6 @@ class Structure(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
-
-
-def with_strings(content: Any, change: Callable[[str], str]) -> Any:
-    """JSON data with every free string changed, names of conditions, versions and machine parts among them."""
-    if isinstance(content, str):
-        return change(content)
-    if isinstance(content, list):
-        return [with_strings(part, change) for part in content]
-    if not isinstance(content, dict):
-        return content
-    return {key: part if key in STATED else _changed_part(key, part, change) for key, part in content.items()}
-
-
-def _changed_part(key: str, part: Any, change: Callable[[str], str]) -> Any:
-    if key == "figure":
-        return part
-    if key in ("values", "versions"):
-        return {change(name): with_strings(value, change) for name, value in part.items()}
-    return with_strings(part, change)
 
 
 @pytest.fixture(scope="module")
@@ -137,16 +100,19 @@ def test_claim_without_any_number_is_shown(ledger: dict[str, Any]) -> None:
     assert "data-figure" not in report.summary_html(changed)
 
 
-@pytest.mark.parametrize("hostile", HOSTILE)
-def test_strings_cannot_change_the_page(ledger: dict[str, Any], hostile: str) -> None:
+def test_strings_cannot_change_the_page(ledger: dict[str, Any]) -> None:
+    hostile = " ".join(HOSTILE)
     page = report.page_html(with_strings(ledger, lambda plain: f"{plain} {hostile}"))
     assert Structure(page).elements == Structure(report.page_html(ledger)).elements
-    assert (
-        Structure(report.summary_html(with_strings(ledger, lambda _: hostile))).text.count(text.visible(hostile)) > 99
-    )
 
 
-@settings(max_examples=25, deadline=None)
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_strings_are_shown_as_they_are(hostile: str) -> None:
+    page = report.summary_html(with_strings(sample_ledger(claims=2, seeds=3), lambda _: hostile))
+    assert Structure(page).text.count(text.visible(hostile)) > 40
+
+
+@settings(max_examples=15, deadline=None)
 @given(addition=st.text(max_size=20))
 def test_no_text_can_change_the_page(addition: str) -> None:
     small = sample_ledger(claims=2, seeds=3)
@@ -288,153 +254,3 @@ def test_small_texts() -> None:
 def test_visible_text_hides_nothing(plain: str) -> None:
     shown = text.visible(plain)
     assert all(unicodedata.category(one) not in ("Cc", "Cf", "Cs") for one in shown if one not in "\t\n")
-
-
-# In a browser
-
-
-CONFTEST = """
-import json
-from pathlib import Path
-from optim_hunter.evidence import report as evidence
-
-def pytest_html_results_summary(prefix):
-    evidence.install(prefix, json.loads(Path("ledger.json").read_text(encoding="utf-8")))
-
-def pytest_html_results_table_row(report, cells):
-    evidence.escape_test(cells, report.nodeid)
-
-def pytest_unconfigure(config):
-    evidence.secure_file(Path(config.getoption("htmlpath")))
-"""
-TESTS = """
-import pytest
-
-@pytest.mark.parametrize("seed", [*range(50), "<img src=x onerror='window.owned = 1'>"])
-def test_seed(seed):
-    pass
-
-def test_verdict():
-    pytest.skip("<script>window.owned = 1</script>")
-"""
-DRAWN = "[...document.querySelectorAll('[data-figure]')].every(holder => holder.dataset.state === 'drawn')"
-FIRST = "document.querySelector('[data-figure]')"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    chromium = find_chromium()
-    if chromium is None:
-        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
-    with browsing(chromium, tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def pytest_page(ledger: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page that a real run of pytest-html has written."""
-    folder = tmp_path_factory.mktemp("run")
-    files = {
-        "conftest.py": CONFTEST,
-        "test_seeds.py": TESTS,
-        "pytest.ini": "[pytest]",
-        "ledger.json": json.dumps(ledger),
-    }
-    for name, content in files.items():
-        (folder / name).write_text(content, encoding="utf-8")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:optim_hunter",
-        "-p",
-        "no:cacheprovider",
-        "-c",
-        "pytest.ini",
-    ]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    run = subprocess.run(
-        [*command, "--html=evidence.html", "--self-contained-html"],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stdout + run.stderr
-    return folder / "evidence.html"
-
-
-def test_claims_come_first_and_tests_are_folded_away(browser: Browser, pytest_page: Path) -> None:
-    browser.open(pytest_page)
-    assert browser.evaluate("document.body.firstElementChild.id") == "evidence"
-    assert browser.evaluate("document.querySelector('table').getBoundingClientRect().top") < 150
-    assert browser.evaluate("document.querySelector('#tests').open") is False
-    assert browser.evaluate("document.querySelectorAll('#tests #results-table tbody').length") == 1
-    browser.evaluate("document.querySelector('[data-test-result=passed]').click()")
-    assert browser.evaluate("document.querySelectorAll('#results-table tbody').length") == 52
-    assert "<img src=x" in browser.evaluate("document.querySelector('#results-table').textContent")
-    assert browser.evaluate("window.owned") is None
-
-
-def test_figures_draw_at_first_sight(browser: Browser, pytest_page: Path) -> None:
-    browser.open(pytest_page)
-    assert browser.evaluate("[typeof Plotly, document.querySelectorAll('[data-state]').length]") == ["undefined", 0]
-    browser.evaluate(f"{FIRST}.scrollIntoView()")
-    browser.wait_for(f"{FIRST}.dataset.state === 'drawn'")
-    assert browser.evaluate(f"{FIRST}.querySelectorAll('svg.main-svg .scatterlayer .point').length") >= 39
-    assert browser.evaluate("document.querySelectorAll('[data-state]').length") < 3
-    assert browser.console == []
-
-
-def test_print_holds_every_figure(browser: Browser, tmp_path: Path) -> None:
-    page = tmp_path / "page.html"
-    page.write_text(report.page_html(sample_ledger(claims=2, seeds=5)), encoding="utf-8")
-    browser.open(page)
-    browser.wait_for("document.querySelector('#evidence').dataset.plotly === 'unpacked'")
-    browser.print(tmp_path / "page.pdf")
-    assert browser.evaluate(DRAWN) is True
-    assert browser.evaluate("document.querySelector('.controls-table').open") is True
-
-
-def test_hostile_text_is_shown_and_never_run(browser: Browser, tmp_path: Path) -> None:
-    page = tmp_path / "page.html"
-    page.write_text(report.page_html(hostile_ledger()), encoding="utf-8")
-    browser.open(page, "?draw=all")
-    browser.wait_for(DRAWN)
-    assert browser.evaluate("window.owned") is None
-    assert browser.evaluate("document.querySelectorAll('main script, main img, main [href^=javascript]').length") == 0
-    shown = browser.evaluate("document.querySelector('#evidence').textContent")
-    assert all(text.visible(hostile) in shown for hostile in HOSTILE)
-    assert browser.evaluate("document.querySelectorAll('.plot svg.main-svg').length") >= 2 * len(HOSTILE)
-    assert browser.console == []
-
-
-def hostile_ledger() -> dict[str, Any]:
-    """A claim for each hostile string, which stands in every slot and on a figure's axis."""
-    plain = sample_ledger(claims=len(HOSTILE), seeds=2)
-    for entry, hostile in zip(plain["claims"], HOSTILE, strict=False):
-        entry.update(with_strings(entry, lambda slot, tail=hostile: f"{slot} {tail}"))  # type: ignore[misc]
-        bars = figures.component_bars([hostile, "other"], np.array([1.0, 2.0]), hostile)
-        entry["figures"] = [{"title": hostile, "figure": bars}]
-    plain["run"] = with_strings(plain["run"], lambda slot: slot + "".join(HOSTILE))
-    return plain
-
-
-def test_labels_of_a_figure_are_text(browser: Browser, ledger: dict[str, Any], tmp_path: Path) -> None:
-    changed = copy.deepcopy(ledger)
-    drawn = figures.class_bars(["<b>but</b>", "&lt;or"], np.array([1.0, -1.0]), "weights")
-    changed["claims"] = [changed["claims"][0] | {"figures": [{"title": "weights", "figure": drawn}], "numbers": []}]
-    page = tmp_path / "page.html"
-    page.write_text(report.page_html(changed), encoding="utf-8")
-    browser.open(page, "?draw=all")
-    browser.wait_for(DRAWN)
-    ticks = browser.evaluate("[...document.querySelectorAll('.xtick text')].map(tick => tick.textContent)")
-    assert ticks == ["“<b>but</b>”", "“&lt;or”"]
-
-
-def test_dark_readers_get_a_dark_page(browser: Browser, pytest_page: Path) -> None:
-    browser.open(pytest_page)
-    colour = "getComputedStyle(document.body).backgroundColor"
-    light = browser.evaluate(colour)
-    browser.colour_scheme("dark")
-    assert browser.evaluate(colour) != light
-    browser.colour_scheme("light")

@@ -178,3 +178,17 @@ def test_missing_seeds_are_counted_and_scored_as_losses():
 
 def test_no_number_at_all_gives_nothing_to_test():
     assert examine(a_claim(), [SeedNumber(0, None, "no number")], None, None) is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [20, 100])
+def test_false_verdicts_at_the_smallest_effect_are_no_more_than_alpha(n):
+    generator = np.random.default_rng(n)
+    claim = a_claim(conditions=(Condition("a", "", "", 1.0),))
+    verdicts = []
+    for _ in range(2000):
+        numbers = [SeedNumber(seed, {"a": value}) for seed, value in enumerate(generator.normal(1.0, 3.0, n))]
+        both = examine(claim, numbers, None, None).combined
+        verdicts.append(verdict_of(both.p, both.p_refuted, both.n, claim.alpha))
+    for false in (Verdict.SUPPORTED, Verdict.REFUTED):
+        assert stats.binomtest(verdicts.count(false), len(verdicts), claim.alpha, alternative="greater").pvalue > 0.001

@@ -43,8 +43,8 @@ FIRST_STIFFNESS = 4.0
 """Curvature along the stiffest direction over that of the diagonal, to begin with; grows where it is too small."""
 
 NEWTON_LENGTHS = (1.0, 0.5, 0.25, 0.1)
-CONJUGATE_STEPS = 15
-CONJUGATE_ACCURACY = 0.1
+CONJUGATE_STEPS = 30
+CONJUGATE_ACCURACY = 0.03
 DAMPING = 1e-3
 CHECK_EVERY = 20
 REFRESH_EVERY = 5
@@ -166,6 +166,10 @@ class Problem:
 
     def curvature_product(self, probabilities: Rows, direction: Weights) -> Weights:
         """The loss's second derivative times a direction, the offsets following to their best."""
+        return self.design.totals(self.share * self.linear_change(probabilities, direction))
+
+    def linear_change(self, probabilities: Rows, direction: Weights) -> Rows:
+        """Change of the probabilities along a direction, to first order, the offsets following to their best."""
         weighted = probabilities * self.share
         offsets_curvature = np.diag(weighted.sum(0)) - weighted.T @ probabilities
         scores = self.design.scores(direction)
@@ -173,7 +177,7 @@ class Problem:
         follow = np.zeros(scores.shape[1])
         follow[1:] = np.linalg.solve(offsets_curvature[1:, 1:], -np.einsum("wc,wc->c", weighted, change)[1:])
         change += follow - (probabilities @ follow)[:, None]
-        return self.design.totals(weighted * change)
+        return probabilities * change
 
     def objective(self, weights: Weights, probabilities: Rows) -> float:
         """Mean loss + l1 · ‖W‖₁ (nats)."""
@@ -299,7 +303,7 @@ class _Iteration:
         problem, momentum = self.problem, (self.inertia_before - 1) / self.inertia
         point = self.weights + momentum * (self.weights - self.before)
         scores = self.scores + momentum * (self.scores - self.scores_before)
-        rows, self.offsets = problem.probabilities(scores, self.offsets, precision=problem.l1 / 1000)
+        rows, self.offsets = problem.probabilities(scores, self.offsets, precision=problem.l1 / 100)
         gradient = problem.gradient(rows)
         self.stiffen(point, gradient)
         if self.metric is None or self.taken % REFRESH_EVERY == 0:
@@ -341,6 +345,17 @@ class _Iteration:
         objective = self.problem.objective(self.weights, self.rows)
         return Solution(self.weights, self.offsets, objective, self.bound, self.taken)
 
+    def bound_along(self, direction: Weights) -> None:
+        """Bound at the probabilities moved along a direction to first order.
+
+        Along a Newton direction their residuals meet the dual's conditions up to what the conjugate gradients left,
+        so that this bound is good long before that of the weights' own residuals.
+        """
+        change = self.problem.linear_change(self.rows, direction)
+        length = min(1.0, 0.9 / max(float((-change / self.rows).max()), 1e-300))
+        rows = self.rows + length * change
+        self.bound = max(self.bound, self.problem.bound(self.problem.gradient(rows), rows))
+
     def newton(self) -> bool:
         """One Newton step from the last look on the weights that are or become active; tells whether all of it paid."""
         self.taken += 1
@@ -348,6 +363,7 @@ class _Iteration:
         entering = np.where(np.abs(gradient) > self.problem.l1, -np.sign(gradient), 0.0)
         signs = np.where(weights != 0, np.sign(weights), entering)
         direction = newton_direction(self.problem, weights, self.rows, gradient, signs)
+        self.bound_along(direction)
         for length in NEWTON_LENGTHS:
             moved = weights + length * np.clip(direction, -LONGEST_STEP, LONGEST_STEP)
             self.restart_at(centred(np.where(np.sign(moved) == signs, moved, 0.0), self.problem.design.seen))

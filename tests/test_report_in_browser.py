@@ -1,0 +1,153 @@
+"""The evidence page in headless Chromium: what comes first, what draws and when, and that nothing foreign runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import Browser, browsing, find_chromium
+from sample_ledger import HOSTILE, hostile_ledger, sample_ledger
+
+from optim_hunter.evidence import figures, report, text
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFTEST = """
+import json
+from pathlib import Path
+from optim_hunter.evidence import report as evidence
+
+def pytest_html_results_summary(prefix):
+    evidence.install(prefix, json.loads(Path("ledger.json").read_text(encoding="utf-8")))
+
+def pytest_html_results_table_row(report, cells):
+    evidence.escape_test(cells, report.nodeid)
+
+def pytest_unconfigure(config):
+    evidence.secure_file(Path(config.getoption("htmlpath")))
+"""
+TESTS = """
+import pytest
+
+@pytest.mark.parametrize("seed", [*range(50), "<img src=x onerror='window.owned = 1'>"])
+def test_seed(seed):
+    pass
+
+def test_verdict():
+    pytest.skip("<script>window.owned = 1</script>")
+"""
+DRAWN = "[...document.querySelectorAll('[data-figure]')].every(holder => holder.dataset.state === 'drawn')"
+FIRST = "document.querySelector('[data-figure]')"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    with browsing(chromium, tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def pytest_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page that a real run of pytest-html has written."""
+    folder = tmp_path_factory.mktemp("run")
+    files = {
+        "conftest.py": CONFTEST,
+        "test_seeds.py": TESTS,
+        "pytest.ini": "[pytest]",
+        "ledger.json": json.dumps(sample_ledger(claims=6, seeds=40)),
+    }
+    for name, content in files.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:optim_hunter",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        "pytest.ini",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(
+        [*command, "--html=evidence.html", "--self-contained-html"],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    return folder / "evidence.html"
+
+
+def test_claims_come_first_and_tests_are_folded_away(browser: Browser, pytest_page: Path) -> None:
+    browser.open(pytest_page)
+    assert browser.evaluate("document.body.firstElementChild.id") == "evidence"
+    assert browser.evaluate("document.querySelector('table').getBoundingClientRect().top") < 150
+    assert browser.evaluate("document.querySelector('#tests').open") is False
+    assert browser.evaluate("document.querySelectorAll('#tests #results-table tbody').length") == 1
+    browser.evaluate("document.querySelector('[data-test-result=passed]').click()")
+    assert browser.evaluate("document.querySelectorAll('#results-table tbody').length") == 52
+    assert "<img src=x" in browser.evaluate("document.querySelector('#results-table').textContent")
+    assert browser.evaluate("window.owned") is None
+
+
+def test_figures_draw_at_first_sight(browser: Browser, pytest_page: Path) -> None:
+    browser.open(pytest_page)
+    assert browser.evaluate("[typeof Plotly, document.querySelectorAll('[data-state]').length]") == ["undefined", 0]
+    browser.evaluate(f"{FIRST}.scrollIntoView()")
+    browser.wait_for(f"{FIRST}.dataset.state === 'drawn'")
+    assert browser.evaluate(f"{FIRST}.querySelectorAll('svg.main-svg .scatterlayer .point').length") >= 39
+    assert browser.evaluate("document.querySelectorAll('[data-state]').length") < 3
+    assert browser.console == []
+
+
+def test_print_holds_every_figure(browser: Browser, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(report.page_html(sample_ledger(claims=2, seeds=5)), encoding="utf-8")
+    browser.open(page)
+    browser.wait_for("document.querySelector('#evidence').dataset.plotly === 'unpacked'")
+    browser.print(tmp_path / "page.pdf")
+    assert browser.evaluate(DRAWN) is True
+    assert browser.evaluate("document.querySelector('.controls-table').open") is True
+
+
+def test_hostile_text_is_shown_and_never_run(browser: Browser, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(report.page_html(hostile_ledger()), encoding="utf-8")
+    browser.open(page, "?draw=all")
+    browser.wait_for(DRAWN)
+    assert browser.evaluate("window.owned") is None
+    assert browser.evaluate("document.querySelectorAll('main script, main img, main [href^=javascript]').length") == 0
+    shown = browser.evaluate("document.querySelector('#evidence').textContent")
+    assert all(text.visible(hostile) in shown for hostile in HOSTILE)
+    assert browser.evaluate("document.querySelectorAll('.plot svg.main-svg').length") >= 2 * len(HOSTILE)
+    assert browser.console == []
+
+
+def test_labels_of_a_figure_are_text(browser: Browser, tmp_path: Path) -> None:
+    changed = sample_ledger(claims=1, seeds=3)
+    drawn = figures.class_bars(["<b>but</b>", "&lt;or"], np.array([1.0, -1.0]), "weights")
+    changed["claims"] = [changed["claims"][0] | {"figures": [{"title": "weights", "figure": drawn}], "numbers": []}]
+    page = tmp_path / "page.html"
+    page.write_text(report.page_html(changed), encoding="utf-8")
+    browser.open(page, "?draw=all")
+    browser.wait_for(DRAWN)
+    ticks = browser.evaluate("[...document.querySelectorAll('.xtick text')].map(tick => tick.textContent)")
+    assert ticks == ["“<b>but</b>”", "“&lt;or”"]
+
+
+def test_dark_readers_get_a_dark_page(browser: Browser, pytest_page: Path) -> None:
+    browser.open(pytest_page)
+    colour = "getComputedStyle(document.body).backgroundColor"
+    light = browser.evaluate(colour)
+    browser.colour_scheme("dark")
+    assert browser.evaluate(colour) != light
+    browser.colour_scheme("light")
