@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import optim_hunter.models.registry as registry
 from optim_hunter.claim import Claim, Measure, Profile, Protocol, Verdict, parse_seeds
-from optim_hunter.models import registry
 
 
 @dataclass(frozen=True)

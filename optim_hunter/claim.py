@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import hashlib
 import inspect
+import itertools
 import json
 import textwrap
 from collections.abc import Callable, Mapping
@@ -180,7 +181,7 @@ def parse_seeds(text: str, first: int = 0) -> tuple[int, ...]:
         raise UserError(f"seeds {text!r}: write a count (100), a range (0-99) or a list (3,5,8) of whole numbers ≥ 0")
     seeds = [seed for part in parts for seed in range(int(part[0]), int(part[-1]) + 1)]
     ends = [int(end) for part in parts for end in part]
-    if not seeds or any(later < earlier for earlier, later in zip(ends, ends[1:], strict=False)):
+    if not seeds or any(later < earlier for earlier, later in itertools.pairwise(ends)):
         raise UserError(f"seeds {text!r}: they must ascend, as in 0-99 or 3,5,8")
     if len(set(seeds)) < len(seeds):
         raise UserError(f"seeds {text!r}: a seed is named twice; each gives one number, so name it once")

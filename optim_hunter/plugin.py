@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import functools
-import os
 import shlex
 import sys
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.outcomes import Failed, Skipped
 
+import optim_hunter.models.registry as models
 from optim_hunter.cases import Case, cases_of
 from optim_hunter.claim import Claim, InvalidInstrument, UserError, Verdict, parse_seeds
-from optim_hunter.models import registry as models
+from optim_hunter.outputs import output_folder, start_html
 from optim_hunter.registration import Registry, read_registry, write_lock
 
 OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -33,15 +33,15 @@ INI_OPTIONS = ("model", "seeds", "corpus")
 VERDICT = "verdict"
 
 
-class Refuted(pytest.fail.Exception):
+class Refuted(Failed):
     """The claim does not hold on this model: a finding."""
 
 
-class Invalid(pytest.fail.Exception):
+class Invalid(Failed):
     """An instrument or a control failed: there is no verdict to speak of."""
 
 
-class Missing(pytest.skip.Exception):
+class Missing(Skipped):
     """A seed without a number."""
 
 
@@ -51,8 +51,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for name, settings in OPTIONS:
         group.addoption(f"--claims-{name}", dest=f"claims_{name}", **settings)
     group.addoption("--claims-register", action="store_true", help="write claims/register.lock and run nothing")
-    for name in INI_OPTIONS:
-        parser.addini(f"claims_{name}", f"default of --claims-{name}", type="args" if name == "model" else "string")
+    parser.addini("claims_model", "default of --claims-model", type="args")
+    for name in ("seeds", "corpus"):
+        parser.addini(f"claims_{name}", f"default of --claims-{name}", type="string")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -122,7 +123,9 @@ class ClaimsPlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Mark what is not `gpu` as `cpu`; run model by model, controls first, verdicts after their seeds."""
-        order = {model: index for index, model in enumerate(dict.fromkeys(case.model for case in self.collected.values()))}
+        order = {
+            model: index for index, model in enumerate(dict.fromkeys(case.model for case in self.collected.values()))
+        }
         for item in items:
             if item.get_closest_marker("gpu") is None:
                 item.add_marker(pytest.mark.cpu)
@@ -177,13 +180,13 @@ class ClaimsPlugin:
         from optim_hunter.evidence.ledger import Ledger
 
         try:
-            folder = output_folder(self.config)
+            folder = output_folder(self.config, option(self.config, "out"))
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
         self.ledger = Ledger(folder, shlex.join(["pytest", *self.config.invocation_params.args]))
         self.ledger.write()
         if not self.config.getoption("htmlpath", None):
-            _start_html(self.config, session, folder / "evidence.html")
+            start_html(self.config, session, folder / "evidence.html")
 
     def _open_progress(self, seeds: int) -> None:
         if seeds and sys.stderr.isatty() and sys.stdout.isatty() and self.config.get_verbosity() == 0:
@@ -196,7 +199,9 @@ class ClaimsPlugin:
         """With `--claims-register`, write the lock instead of running."""
         if not self.config.option.claims_register:
             return None
-        path = write_lock(self.registry, {case.claim.id: (case.claim, case.measure) for case in self.collected.values()})
+        path = write_lock(
+            self.registry, {case.claim.id: (case.claim, case.measure) for case in self.collected.values()}
+        )
         self._print(f"registered {len({case.claim.id for case in self.collected.values()})} claims in {path}")
         return True
 
@@ -227,7 +232,7 @@ class ClaimsPlugin:
                 raise Invalid(str(error), pytrace=False) from None
             self._note(item, decision)
             if decision.verdict is Verdict.INVALID:
-                raise Invalid(f"invalid: {decision.sentence}", pytrace=False)
+                raise Invalid(f"invalid: {decision.reason}", pytrace=False)
 
     def _bind(self, case: Case, item: pytest.Function) -> None:
         names = item._fixtureinfo.argnames
@@ -261,25 +266,26 @@ class ClaimsPlugin:
         return True
 
     def _conclude(self, decision: Any) -> None:
-        expected, case = self.expected(decision.case), decision.case
-        unexpected = expected is not None and expected is not decision.verdict
-        if unexpected and case.at_registered_seeds and decision.verdict is Verdict.INCONCLUSIVE:
-            pytest.fail(f"expected {expected}, but {decision.sentence}", pytrace=False)
-        if expected is Verdict.INCONCLUSIVE and unexpected and case.at_registered_seeds:
-            pytest.fail(f"expected {expected}, but {decision.sentence}", pytrace=False)
-        if decision.verdict is Verdict.REFUTED:
-            raise Refuted(decision.sentence, pytrace=False)
-        if decision.verdict is Verdict.INCONCLUSIVE:
-            pytest.skip(decision.sentence)
+        from optim_hunter.evidence.sentences import sentence_of
+
+        expected, case, found = self.expected(decision.case), decision.case, decision.verdict
+        sentence = sentence_of(decision)
+        surprising = expected is not None and expected is not found and case.at_registered_seeds
+        if surprising and Verdict.INCONCLUSIVE in (expected, found):
+            pytest.fail(f"expected {expected}, but {sentence}", pytrace=False)
+        if found is Verdict.REFUTED:
+            raise Refuted(sentence, pytrace=False)
+        if found is Verdict.INCONCLUSIVE:
+            pytest.skip(sentence)
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[None]:
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Carry a verdict's ledger entry on the report, so that the controlling process can write it."""
-        report: Any = yield
+        report = yield
         if report.when == "teardown":
             report.claim_entry = item.stash.get(ENTRY, None)
             report.claim_seed = case_of(item)[1] is not None
-        return report  # type: ignore[return-value]
+        return report
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Write each verdict as it comes."""
@@ -301,13 +307,19 @@ class ClaimsPlugin:
         seed = not report.nodeid.endswith(f"-{VERDICT}]") and "[" in report.nodeid
         return ("passed", "", "") if report.passed and seed else None
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self) -> None:
-        """Complete the ledger before the page is made from it."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self) -> Iterator[None]:
+        """Complete the ledger before the page is made from it, then forbid the page all scripts but its own."""
         if self.progress is not None:
             self.progress.hide()
         if self.ledger is not None:
             self.ledger.finish()
+        yield
+        page = Path(self.config.getoption("htmlpath", None) or "")
+        if self.ledger is not None and page.is_file():
+            from optim_hunter.evidence.report import secure_file
+
+            secure_file(page)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_summary(self, prefix: list[str]) -> None:
@@ -316,6 +328,14 @@ class ClaimsPlugin:
             from optim_hunter.evidence.report import install
 
             install(prefix, self.ledger.content)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_table_row(self, report: Any, cells: list[str]) -> None:
+        """Escape test ids, which hold model names; pytest-html inserts them as they are."""
+        if self.ledger is not None:
+            from optim_hunter.evidence.report import escape_test
+
+            escape_test(cells, report.nodeid)
 
     def pytest_terminal_summary(self) -> None:
         """One line a verdict, and where the evidence lies."""
@@ -350,56 +370,12 @@ def _order(item: pytest.Item, order: dict[str, int]) -> tuple[bool, bool, int, b
     return True, not case.is_control, order[case.model], seed is None
 
 
-def output_folder(config: pytest.Config) -> Path:
-    """Make the folder of the evidence; a new one for every run unless `--claims-out` names it.
-
-    Raises:
-        UserError: it cannot be written, or holds the evidence of another run.
-    """
-    named = option(config, "out")
-    reports = config.rootpath / "reports"
-    folder = Path(named) if named else _fresh(reports / datetime.now().strftime("%Y-%m-%dT%H-%M-%S"))
-    if (folder / "ledger.json").exists():
-        raise UserError(f"{folder} holds the evidence of another run: name another folder with --claims-out")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "ledger.json.part").touch()
-    except OSError as error:
-        raise UserError(f"no evidence can be written to {folder} ({error}): name another with --claims-out") from None
-    if not named:
-        _link_latest(reports, folder)
-    return folder
-
-
-def _fresh(folder: Path) -> Path:
-    candidates = (folder, *(folder.with_name(f"{folder.name}-{number}") for number in range(2, 1000)))
-    return next(candidate for candidate in candidates if not candidate.exists())
-
-
-def _link_latest(reports: Path, folder: Path) -> None:
-    link = reports / f".latest-{os.getpid()}"
-    link.symlink_to(folder.name)
-    os.replace(link, reports / "latest")
-
-
-def _start_html(config: pytest.Config, session: pytest.Session, path: Path) -> None:
-    """Let pytest-html write its page into the run's folder, which is known only once claims are collected."""
-    import pytest_html.plugin
-
-    before = set(config.pluginmanager.get_plugins())
-    config.option.htmlpath, config.option.self_contained_html = str(path), True
-    pytest_html.plugin.pytest_configure(config)
-    for plugin in set(config.pluginmanager.get_plugins()) - before:
-        plugin.pytest_sessionstart(session)
-        plugin.pytest_collection_finish(session)
-
-
 @pytest.fixture
 def observation(request: pytest.FixtureRequest, claim_case: Case, claim_seed: int | None) -> Any:
     """What one pass showed of this seed; a verdict gathers all of them itself."""
     if claim_seed is None:
         return None
-    plugin = request.config.pluginmanager.get_plugin("optim_hunter_claims")
+    plugin: Any = request.config.pluginmanager.get_plugin("optim_hunter_claims")
     try:
         return plugin.run.observe(claim_case, claim_seed)
     except InvalidInstrument as error:

@@ -68,7 +68,9 @@ def _read_lock(path: Path) -> dict[str, Any]:
     try:
         claims: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["claims"]
     except (ValueError, KeyError, OSError) as error:
-        raise UserError(f"{path} cannot be read ({error}): restore it, or register anew with --claims-register") from None
+        raise UserError(
+            f"{path} cannot be read ({error}): restore it, or register anew with --claims-register"
+        ) from None
     return claims
 
 

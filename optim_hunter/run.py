@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from optim_hunter.cases import Case
-from optim_hunter.claim import InvalidInstrument, NoValue, UserError, Verdict
+from optim_hunter.claim import MINIMUM_SEEDS, InvalidInstrument, NoValue, UserError, Verdict
 from optim_hunter.observe.checks import TOLERANCES
 from optim_hunter.observe.plan import unite
 from optim_hunter.observe.subjects import Options, Subject, open_subject
-from optim_hunter.stats.conditions import Result
 from optim_hunter.stats.decision import SeedNumber, Tested, examine
 from optim_hunter.stats.families import holm
 from optim_hunter.stats.power import seeds_to_settle
@@ -27,17 +25,22 @@ Call = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Decision:
-    """The verdict on a case, with what it rests on."""
+    """The verdict on a case, with what it rests on.
+
+    `reason` says why a claim is invalid or has nothing to test; `losses_change` tells that scoring the missing
+    seeds as losses would change the verdict, which is inconclusive for that.
+    """
 
     case: Case
     verdict: Verdict
-    sentence: str
+    reason: str = ""
     tested: Tested | None = None
     p_adjusted: float | None = None
     p_refuted_adjusted: float | None = None
     family_size: int = 1
     seeds_to_settle: int | None = None
     controls: tuple[tuple[Case, Verdict], ...] = ()
+    losses_change: bool = False
 
 
 @dataclass
@@ -174,27 +177,32 @@ class Run:
         failed = [(control, verdict) for control, verdict in controls if verdict is not control.expected]
         if failed:
             control, verdict = failed[0]
-            sentence = f"control {control.model} came out {verdict}, but must be {control.expected}"
-            return Decision(case, Verdict.INVALID, sentence, controls=controls)
+            reason = f"control {control.model} came out {verdict}, but must be {control.expected}"
+            return Decision(case, Verdict.INVALID, reason, controls=controls)
         try:
             tested = self._tested(case)
         except InvalidInstrument as error:
             return Decision(case, Verdict.INVALID, str(error), controls=controls)
-        if tested is None or too_many_missing(tested.missing, tested.missing + tested.combined.n):
-            return Decision(case, Verdict.INVALID, self._missing_sentence(case), tested, controls=controls)
+        lost = [number.missing for number in self.numbers[case.key].values() if number.values is None]
+        if too_many_missing(len(lost), len(case.seeds)):
+            reason = f"{len(lost)} of {len(case.seeds)} seeds gave no number, more than 10 %; the first: {lost[0]}"
+            return Decision(case, Verdict.INVALID, reason, tested, controls=controls)
+        if tested is None:
+            reason = f"{len(case.seeds)} seeds are too few to find a candidate on one half and confirm it on the other"
+            return Decision(case, Verdict.INCONCLUSIVE, reason, controls=controls)
         return self._judge(case, tested, controls)
 
     def _judge(self, case: Case, tested: Tested, controls: tuple[tuple[Case, Verdict], ...]) -> Decision:
         size = 1 if case.is_control else self.family_sizes.get(case.claim.family, 1)
+        alpha, n = case.claim.alpha, tested.combined.n
         p, p_refuted = self._adjusted(case, tested.combined.p, tested.combined.p_refuted, size)
-        verdict = verdict_of(p, p_refuted, tested.combined.n, case.claim.alpha)
+        verdict = verdict_of(p, p_refuted, n, alpha)
         if_lost = self._adjusted(case, tested.losses.p, tested.losses.p_refuted, size)
-        changed = verdict_of(*if_lost, tested.losses.n, case.claim.alpha) is not verdict
-        if changed and tested.combined.n >= 20:
+        changed = n >= MINIMUM_SEEDS and verdict_of(*if_lost, tested.losses.n, alpha) is not verdict
+        if changed:
             verdict = Verdict.INCONCLUSIVE
         needed = self._needed(case, tested, size) if verdict is Verdict.INCONCLUSIVE else None
-        sentence = verdict_sentence(case, verdict, tested, needed, changed)
-        return Decision(case, verdict, sentence, tested, p, p_refuted, size, needed, controls)
+        return Decision(case, verdict, "", tested, p, p_refuted, size, needed, controls, changed)
 
     def _controls(self, case: Case) -> tuple[tuple[Case, Verdict], ...]:
         if case.is_control:
@@ -227,17 +235,12 @@ class Run:
         except InvalidInstrument:
             return None
 
-    def _missing_sentence(self, case: Case) -> str:
-        numbers = self.numbers[case.key].values()
-        reasons = [number.missing for number in numbers if number.values is None]
-        return f"{len(reasons)} of {len(case.seeds)} seeds gave no number, more than 10 %; the first: {reasons[0]}"
-
     def _needed(self, case: Case, tested: Tested, size: int) -> int | None:
         if case.claim.bootstrap:
             return None
         condition = next(one for one in case.claim.conditions if one.name == tested.combined.decisive)
         needed = seeds_to_settle(tested.values[condition.name], condition.smallest_effect, case.claim.alpha / size)
-        return needed and max(20, needed) * (2 if "find" in tested.roles.values() else 1)
+        return needed and max(MINIMUM_SEEDS, needed) * (2 if "find" in tested.roles.values() else 1)
 
 
 def named_values(case: Case, measured: Any) -> dict[str, Any]:
@@ -255,35 +258,3 @@ def named_values(case: Case, measured: Any) -> dict[str, Any]:
         if not np.all(np.isfinite(value)):
             raise NoValue(f"{name} is not finite")
     return values
-
-
-def verdict_sentence(case: Case, verdict: Verdict, tested: Tested, needed: int | None, lost: bool) -> str:
-    """What was found, in one sentence with its numbers."""
-    condition = next(one for one in case.claim.conditions if one.name == tested.combined.decisive)
-    result = tested.conditions[condition.name]
-    found = f"{condition.name} {format_number(result.effect)}{interval_text(result)} {condition.unit}"
-    side = {"supported": "above", "refuted": "below"}.get(verdict, "not clearly on one side of")
-    sentence = f"{verdict}: {found} lies {side} the smallest effect {condition.smallest_effect:g} (n = {result.n})"
-    if verdict is not Verdict.INCONCLUSIVE:
-        return sentence
-    if result.n < 20:
-        return f"inconclusive: {result.n} numbers are fewer than 20; {found} so far" + _settle(needed)
-    if lost and tested.missing:
-        return sentence + f"; scoring the {tested.missing} missing seeds as losses changes the verdict"
-    return sentence + _settle(needed)
-
-
-def _settle(needed: int | None) -> str:
-    return f"; some {needed} seeds would likely settle it" if needed else ""
-
-
-def format_number(value: float) -> str:
-    """Three significant digits, with thousands kept whole."""
-    return f"{value:,.0f}" if abs(value) >= 1000 and math.isfinite(value) else f"{value:.3g}"
-
-
-def interval_text(result: Result) -> str:
-    """The interval in brackets, or nothing where there is none."""
-    if result.interval is None:
-        return ""
-    return f" [{format_number(result.interval[0])}, {format_number(result.interval[1])}]"

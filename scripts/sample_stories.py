@@ -65,7 +65,8 @@ def sample_corpus(folder: Path, characters: int, batch: int, seed: int) -> tuple
     weights = (folder / "model.safetensors").read_bytes()
     return text, {
         "what": "Stories sampled from stories15M (Karpathy, llama2.c, MIT licence; trained on TinyStories)",
-        "command": f"python scripts/sample_stories.py MODEL_FOLDER --characters {characters} --batch {batch} --seed {seed}",
+        "command": "python scripts/sample_stories.py MODEL_FOLDER "
+        f"--characters {characters} --batch {batch} --seed {seed}",
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "temperature": 1.0,
         "context_tokens": model.config.max_position_embeddings,

@@ -156,7 +156,7 @@ def _identity(claim: str, model: str, statement: str, published: str | None, ver
 
 
 def _condition(name: str, quantity: str, unit: str, smallest: float) -> dict[str, Any]:
-    return {"name": name, "quantity": quantity, "unit": unit, "smallest_effect": smallest}
+    return {"name": name, "quantity": quantity, "unit": unit, "smallest_effect": smallest, "decides": True}
 
 
 def _measure(

@@ -32,7 +32,7 @@ def measure(observation):
 
 
 def measure_spelled_otherwise(observation):
-    return (observation.prediction)
+    return observation.prediction
 
 
 def another_measure(observation):

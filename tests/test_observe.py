@@ -124,6 +124,6 @@ def test_a_prompt_longer_than_the_context_is_refused_before_any_pass(tiny_model)
     assert passes.forward_passes == 0
 
 
-def test_another_architecture_is_refused(tiny_model):
+def test_another_architecture_is_refused():
     with pytest.raises(UserError, match="is not built like Llama"):
         layout(torch.nn.Linear(2, 2))

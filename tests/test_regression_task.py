@@ -60,7 +60,9 @@ def test_tokens_of_a_value_are_those_that_overlap_it(lengths, start, length):
     offsets = list(zip([0, *ends], ends, strict=False))
     value = Value("output", 0, start, start + length)
     expected = [
-        index for index, (first, last) in enumerate(offsets) if set(range(first, last)) & set(range(start, start + length))
+        index
+        for index, (first, last) in enumerate(offsets)
+        if set(range(first, last)) & set(range(start, start + length))
     ]
     assert tokens_of(value, offsets) == expected
 
@@ -100,7 +102,9 @@ def test_numbers_are_parsed(answer, value):
     assert parse_number(answer) == value
 
 
-@pytest.mark.parametrize("answer", ["", "\n5", "five", "12 units", "1,23", "1.2.3", "--3", "0x10", "1e5", "12,3456", "nan"])
+@pytest.mark.parametrize(
+    "answer", ["", "\n5", "five", "12 units", "1,23", "1.2.3", "--3", "0x10", "1e5", "12,3456", "nan"]
+)
 def test_what_is_no_number_is_missing_with_its_text(answer):
     with pytest.raises(NoValue, match="the answer is no number"):
         parse_number(answer)

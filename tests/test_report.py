@@ -89,6 +89,16 @@ def test_an_unfinished_and_an_empty_run_are_said(ledger: dict[str, Any]) -> None
     assert "No claim was decided" in words
 
 
+def test_a_quantity_that_decides_nothing_is_shown_in_its_section_alone(ledger: dict[str, Any]) -> None:
+    changed = copy.deepcopy(ledger)
+    squares = {**changed["claims"][0]["conditions"][0], "name": "squares", "unit": "squared", "decides": False}
+    changed["claims"][0]["conditions"].append(squares)
+    table, sections = report.summary_html(changed).split("<section", 1)
+    assert "squared" not in table
+    assert "squared" in sections
+    assert "decides nothing" in sections
+
+
 def test_claim_without_any_number_is_shown(ledger: dict[str, Any]) -> None:
     entry = copy.deepcopy(ledger["claims"][0])
     nothing = {"effect": None, "interval": None, "p": None, "p_refuted": None, "n": 0}

@@ -150,9 +150,7 @@ def test_a_search_is_paid_for_by_confirming_on_other_seeds():
     generator = np.random.default_rng(4)
     refuted = 0
     for _ in range(40):
-        numbers = [
-            SeedNumber(seed, {name: generator.normal(0, 1, (6, 6)) for name in "ab"}) for seed in range(60)
-        ]
+        numbers = [SeedNumber(seed, {name: generator.normal(0, 1, (6, 6)) for name in "ab"}) for seed in range(60)]
         tested = examine(a_claim(search=True), numbers, None, None)
         assert tested.combined.n == 30
         refuted += tested.combined.p <= 0.05

@@ -18,7 +18,9 @@ BEATS_AVERAGE = Claim(
         ),
     ),
     shown=(
-        Condition("squared gain", "the same with squared errors; too skewed to decide", "squared units of the output", 0.0),
+        Condition(
+            "squared gain", "the same with squared errors; too skewed to decide", "squared units of the output", 0.0
+        ),
     ),
     needs=frozenset({"answer"}),
     family="regression",

@@ -48,8 +48,8 @@ def other_head(layer: int, head: int) -> Claim:
     return replace(
         HEAD_ATTENDS_OUTPUTS,
         id=f"regression/head-attends-outputs-{name.lower()}",
-        statement=f"From the token that predicts the answer, head {name} attends more to the earlier output values than "
-        "to the feature values.",
+        statement=f"From the token that predicts the answer, head {name} attends more to the earlier output values "
+        "than to the feature values.",
         family="regression-other-heads",
         protocols=(Protocol("corrected", TASK, models=LLAMA, note=NOTE),),
         named=dict.fromkeys(LLAMA, (layer, head)),

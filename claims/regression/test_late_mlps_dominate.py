@@ -19,7 +19,8 @@ LATE_MLPS_DOMINATE = Claim(
         ),
         Condition(
             "specificity",
-            "share of the late MLPs for the answers' pair minus its mean over 100 random pairs of distinct prompt tokens",
+            "share of the late MLPs for the answers' pair minus its mean over 100 random pairs of "
+            "distinct prompt tokens",
             "share of the absolute direct logit attribution of all components",
             smallest_effect=0.02,
         ),

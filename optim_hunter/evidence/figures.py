@@ -158,7 +158,7 @@ def _frame(layer: int, head: int) -> list[dict[str, Any]]:
 
 
 def _figure(traces: list[dict[str, Any]], layout: dict[str, Any]) -> Figure:
-    import plotly.graph_objects as go  # type: ignore[import-untyped]
+    import plotly.graph_objects as go
 
     quiet = {"template": {}, "margin": {"l": 64, "r": 16, "t": 16, "b": 56}, "showlegend": len(traces) > 1}
     figure: Figure = json.loads(go.Figure(data=traces, layout={**quiet, **layout}).to_json())

@@ -15,6 +15,7 @@ import numpy as np
 
 from optim_hunter.claim import Condition, definition_hash
 from optim_hunter.evidence.pictures import figures_of
+from optim_hunter.evidence.sentences import sentence_of
 from optim_hunter.run import Decision, Run
 from optim_hunter.stats.decision import SeedNumber, Tested
 
@@ -48,7 +49,7 @@ class Ledger:
         self.folder.mkdir(parents=True, exist_ok=True)
         unfinished = self.folder / "ledger.json.part"
         unfinished.write_text(json.dumps(self.content, indent=1, allow_nan=False), encoding="utf-8")
-        os.replace(unfinished, self.folder / "ledger.json")
+        unfinished.replace(self.folder / "ledger.json")
 
 
 def describe_run(command: str, started: datetime) -> dict[str, Any]:
@@ -92,7 +93,7 @@ def entry_of(decision: Decision, run: Run, expected: str | None, registration: s
         "source": claim.source,
         "published": claim.published,
         "verdict": str(decision.verdict),
-        "sentence": decision.sentence,
+        "sentence": sentence_of(decision),
         "expected": expected if case.expected is None else str(case.expected),
         **_effect(decision),
         "alpha": claim.alpha,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from optim_hunter.run import format_number
+from optim_hunter.evidence.text import probability
 
 SYMBOLS = {"supported": "✓", "refuted": "✗", "inconclusive": "?", "invalid": "!"}
 
@@ -14,7 +14,8 @@ def summary_lines(ledger: dict[str, Any]) -> Iterator[str]:
     """A line a claim that is no control, then one for all controls."""
     for entry in ledger["claims"]:
         if not entry["control"]:
-            yield f"{SYMBOLS[entry['verdict']]} {entry['claim']} on {entry['model']} ({entry['protocol']}): {_found(entry)}"
+            where = f"{entry['claim']} on {entry['model']} ({entry['protocol']})"
+            yield f"{SYMBOLS[entry['verdict']]} {where}: {_found(entry)}"
     controls = [entry for entry in ledger["claims"] if entry["control"]]
     right = sum(entry["verdict"] == entry["expected"] for entry in controls)
     if controls:
@@ -23,6 +24,6 @@ def summary_lines(ledger: dict[str, Any]) -> Iterator[str]:
 
 def _found(entry: dict[str, Any]) -> str:
     if entry["p_adjusted"] is None:
-        return f"{entry['verdict']}: {entry['sentence']}"
+        return str(entry["sentence"])
     label = " re-analysis;" if entry["reanalysis"] else ""
-    return f"{entry['sentence']};{label} adjusted p {format_number(entry['p_adjusted'])}"
+    return f"{entry['sentence']};{label} adjusted p {probability(entry['p_adjusted'])}"

@@ -91,13 +91,13 @@ def secure_file(path: Path) -> None:
 def _render(template: str, ledger: Ledger) -> str:
     claims = [entry for entry in ledger["claims"] if not entry["control"]]
     cases, figures = _cases(claims)
-    conditions = [condition for entry in ledger["claims"] for condition in entry["conditions"]]
+    deciding = [one for entry in ledger["claims"] for one in entry["conditions"] if one["decides"]]
     return _environment().get_template(template).render(
         run=ledger["run"],
         groups=[(claim, list(group)) for claim, group in groupby(cases, key=lambda case: case.entry["claim"])],
         controls=[entry for entry in ledger["claims"] if entry["control"]],
         tally=_tally(claims),
-        axis=common_axis(conditions),
+        axis=common_axis(deciding),
         alphas=sorted({entry["alpha"] for entry in ledger["claims"]}),
         figures=figures,
     )  # fmt: skip
@@ -186,7 +186,7 @@ def _template_text(name: str) -> str:
 
 @functools.cache
 def _plotly_source() -> str:
-    from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
+    from plotly.offline import get_plotlyjs
 
     source: str = get_plotlyjs()
     return source

@@ -15,9 +15,11 @@ def output_preference(mass: AttentionMass) -> Float[np.ndarray, "layer head"]:
     """log2 of the mass per token on output values over the mass per token on feature values (1: twice as much)."""
     outputs = np.maximum(mass.outputs, MASS_FLOOR) / mass.output_tokens
     features = np.maximum(mass.features, MASS_FLOOR) / mass.feature_tokens
-    return np.log2(outputs / features)
+    preference: Float[np.ndarray, "layer head"] = np.log2(outputs / features)
+    return preference
 
 
 def output_mass_lead(mass: AttentionMass) -> Float[np.ndarray, "layer head"]:
     """Mass on the output values minus that of the median head (fraction of the row)."""
-    return mass.outputs - np.median(mass.outputs)
+    lead: Float[np.ndarray, "layer head"] = mass.outputs - np.median(mass.outputs)
+    return lead

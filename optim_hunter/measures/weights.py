@@ -16,7 +16,9 @@ def centred_weights(observation: StoriesObservation, token: str, position: int =
         UserError: the vocabulary has no such token.
     """
     if token not in observation.tokens:
-        raise UserError(f"token {token!r} is not in the vocabulary of {len(observation.tokens)} tokens; name one that is")
+        raise UserError(
+            f"token {token!r} is not in the vocabulary of {len(observation.tokens)} tokens; name one that is"
+        )
     weights = observation.weights[position, observation.tokens.index(token)]
     return np.asarray(weights - weights.mean())
 

@@ -12,7 +12,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from optim_hunter.claim import UserError
-from optim_hunter.models.linear_solver import Problem, minimise
+from optim_hunter.models.linear_problem import Problem
+from optim_hunter.models.linear_solver import minimise
 
 
 class L1MultinomialRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -102,7 +103,8 @@ class L1MultinomialRegression(ClassifierMixin, BaseEstimator):  # type: ignore[m
 
     def predict(self, X: Int[np.ndarray, "window context"]) -> np.ndarray:  # noqa: N803
         """The likeliest class."""
-        return np.asarray(self.classes_[self.decision_function(X).argmax(1)])
+        likeliest = self.decision_function(X).argmax(1)
+        return np.asarray(self.classes_[likeliest])
 
     def _start(self) -> Float[np.ndarray, "feature class"] | None:
         shape = (self.context, self.vocabulary, len(self.classes_))
@@ -118,7 +120,8 @@ class L1MultinomialRegression(ClassifierMixin, BaseEstimator):  # type: ignore[m
             raise UserError(f"tokens of type {tokens.dtype}: give whole numbers, the places in the vocabulary")
         if tokens.min() < 0 or tokens.max() >= self.vocabulary:
             raise UserError(
-                f"tokens from {tokens.min()} to {tokens.max()}: they must lie in 0-{self.vocabulary - 1}, or set vocabulary"
+                f"tokens from {tokens.min()} to {tokens.max()}: they must lie in 0-{self.vocabulary - 1}, "
+                "or set vocabulary"
             )
         return tokens.astype(np.int64)
 
@@ -128,9 +131,13 @@ class L1MultinomialRegression(ClassifierMixin, BaseEstimator):  # type: ignore[m
         if not self.l1 > 0:
             raise UserError(f"l1 {self.l1}: it must be above 0, or weights of rare tokens have no finite optimum")
         if len(labels) != windows or weight.shape != (windows,):
-            raise UserError(f"{windows} windows, {len(labels)} classes, weights {weight.shape}: give one for each window")
+            raise UserError(
+                f"{windows} windows, {len(labels)} labels, weights of shape {weight.shape}: give one of each a window"
+            )
         if not (np.isfinite(weight).all() and (weight >= 0).all()):
             raise UserError("sample weights must be finite and not negative")
         shares = np.bincount(labels, weight, minlength=len(self.classes_))
         if len(shares) < 2 or shares.min() == 0:
-            raise UserError(f"classes {self.classes_.tolist()} with weights {shares.tolist()}: two or more must have windows")
+            raise UserError(
+                f"classes {self.classes_.tolist()} with weights {shares.tolist()}: two or more must have windows"
+            )

@@ -12,6 +12,7 @@ from torch import Tensor
 from optim_hunter.observe.instruments import Glimpse, Layout
 from optim_hunter.observe.observation import AttentionMass, Attribution
 
+
 def direct_contributions(seen: Glimpse, parts: Layout, tokens: Sequence[int]) -> Float[Tensor, "component candidate"]:
     """What each component adds to the logits of `tokens` through the final norm's own scale.
 

@@ -69,7 +69,8 @@ class RegressionPass:
 
     @torch.inference_mode()
     def _observe_seed(self, seed: int) -> dict[RegressionTask, RegressionObservation]:
-        cache, before = DynamicCache(config=self.model.module.config), []
+        cache = DynamicCache(config=self.model.module.config)
+        before: list[int] = []
         shown = {}
         for task, needs in self.plan.items():
             episode = draw(task, seed)
@@ -99,7 +100,9 @@ class RegressionPass:
                 shown = self._with_attribution(shown, needs, seen, pair, encoded.ids)
         if "attribution" in needs and task.pair == "seed 0":
             shown = self._with_attribution(shown, needs, seen, self._reference_pair(task), encoded.ids)
-        require(shown.checks, str(self.model.module.dtype).removeprefix("torch."), f"{self.model.name}, seed {episode.seed}")
+        require(
+            shown.checks, str(self.model.module.dtype).removeprefix("torch."), f"{self.model.name}, seed {episode.seed}"
+        )
         return shown
 
     def _with_attribution(
@@ -117,9 +120,7 @@ class RegressionPass:
             positions[value.kind] += tokens_of(value, offsets)
         return attention_mass(seen.rows, positions["output"], positions["feature"])
 
-    def _decode(
-        self, prompt: Prompt, ids: list[int], episode: Episode, seen: Glimpse, cache: DynamicCache
-    ) -> Decoding:
+    def _decode(self, prompt: Prompt, ids: list[int], episode: Episode, seen: Glimpse, cache: DynamicCache) -> Decoding:
         """Greedy answer up to the end of its line, noting the step at which it leaves the mean baseline's."""
         decoding = Decoding(ids, self._answer_tokens(prompt, ids, number_text(float(episode.outputs.mean()))), [])
         for step in range(MAX_NEW_TOKENS):

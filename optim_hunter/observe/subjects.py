@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+import optim_hunter.models.registry as registry
 from optim_hunter.claim import UserError
-from optim_hunter.models import registry
 from optim_hunter.observe.observation import RegressionObservation
 from optim_hunter.observe.plan import Plan
 from optim_hunter.tasks.prompts import number_text
@@ -100,7 +100,7 @@ class LinearSubject:
         self.corpus = planted_corpus(name) if name.startswith("planted:") else read_corpus(options.corpus)
         self._observers: dict[Any, StoriesObserver] = {}
 
-    def precheck(self, task: Any, seeds: Sequence[int]) -> None:
+    def precheck(self, task: Any, seeds: Sequence[int]) -> None:  # noqa: ARG002 - any seed resamples the corpus
         self._observer(task)
 
     def observe(self, task: Any, seed: int | None) -> Any:

@@ -44,9 +44,7 @@ def t_test(values: Float[np.ndarray, "seed"], smallest_effect: float, alpha: flo
     return Result(effect, bounds, len(values), float(above.pvalue), float(below.pvalue))
 
 
-def bootstrap_test(
-    values: Float[np.ndarray, "seed"], estimate: float, smallest_effect: float, alpha: float
-) -> Result:
+def bootstrap_test(values: Float[np.ndarray, "seed"], estimate: float, smallest_effect: float, alpha: float) -> Result:
     """Percentile bootstrap: quantiles of the resamples give interval and p, never divided by √seeds.
 
     The +1 counts the estimate itself, so that no p is 0 (Davison and Hinkley 1997, ch. 4).

@@ -86,9 +86,7 @@ def _pick(value: Any, candidate: tuple[int, ...] | None) -> float:
     return float(value if candidate is None else value[candidate])
 
 
-def _test(
-    claim: Claim, values: Mapping[str, np.ndarray], estimate: Mapping[str, float] | None
-) -> dict[str, Result]:
+def _test(claim: Claim, values: Mapping[str, np.ndarray], estimate: Mapping[str, float] | None) -> dict[str, Result]:
     return {
         condition.name: bootstrap_test(
             values[condition.name], estimate[condition.name], condition.smallest_effect, claim.alpha

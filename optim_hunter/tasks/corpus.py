@@ -73,7 +73,9 @@ def read_text(path: Path) -> str:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"corpus {path}: no whole gzip file ({error}); fetch or compress it again") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"corpus {path}: not UTF-8 at byte {error.start}; convert it, e.g. with iconv -t utf-8") from None
+        raise UserError(
+            f"corpus {path}: not UTF-8 at byte {error.start}; convert it, e.g. with iconv -t utf-8"
+        ) from None
     except OSError as error:
         raise UserError(f"corpus {path}: cannot be read ({error.strerror}); give {FORMS}") from None
 

@@ -13,11 +13,11 @@ PLANTED = {
     "planted:comma-raises-but": 'synthetic: after a comma " but" has probability 0.8, else 0.2; the others are alike',
     "planted:comma-raises-but-twin": "synthetic: the same words and conjunctions, the commas shuffled over them",
 }
-STORIES, CLAUSES, SEED = 300, 14, 0
-SHORTEST, LONGEST = 3, 7
+STORIES, CLAUSES, SEED = 200, 14, 0
+SHORTEST, LONGEST = 6, 14
 BUT_AFTER_COMMA, BUT_ELSE = 0.8, 0.2
 
-WORDS = ("Tom", "Lily", "saw", "liked", "found", "the", "red", "ball", "dog", "hat", "tree", "home")
+WORDS = ("Tom", "Lily", "saw", "the", "red", "ball")
 
 
 def planted_corpus(name: str) -> Corpus:

@@ -77,7 +77,14 @@ def tokenizer_sha256(tokenizer: Tokenizer) -> str:
 def token_texts(tokenizer: Tokenizer) -> tuple[str, ...]:
     """The text of each token; a token that is part of a character keeps its name in the byte alphabet."""
     texts = tokenizer.decode_batch([[token] for token in range(tokenizer.get_vocab_size())])
-    return tuple(tokenizer.id_to_token(token) if "\ufffd" in text else text for token, text in enumerate(texts))
+    names = token_names(tokenizer)
+    return tuple(name if "\ufffd" in text else text for name, text in zip(names, texts, strict=True))
+
+
+def token_names(tokenizer: Tokenizer) -> list[str]:
+    """Tokens as the tokenizer's file writes them: bytes that are no printed ASCII stand as other letters."""
+    by_token = {token: name for name, token in tokenizer.get_vocab().items()}
+    return [by_token[token] for token in range(len(by_token))]
 
 
 def word_tokens(tokenizer: Tokenizer, group: Sequence[str]) -> Int[np.ndarray, "class"]:
@@ -101,9 +108,7 @@ def word_tokens(tokenizer: Tokenizer, group: Sequence[str]) -> Int[np.ndarray, "
     return np.array([tokenizer.token_to_id(tokenizer.encode(word).tokens[0]) for word in group])
 
 
-def encode(
-    tokenizer: Tokenizer, stories: Sequence[str]
-) -> tuple[Int[np.ndarray, "token"], Int[np.ndarray, "story"]]:
+def encode(tokenizer: Tokenizer, stories: Sequence[str]) -> tuple[Int[np.ndarray, "token"], Int[np.ndarray, "story"]]:
     """Tokens of all stories in one row, and the length of each story."""
     parts: list[Int[np.ndarray, "token"]] = []
     for first in range(0, len(stories), BATCH):
@@ -116,19 +121,17 @@ def word_ends(
     tokenizer: Tokenizer, tokens: Int[np.ndarray, "token"], following: Int[np.ndarray, "occurrence"]
 ) -> Bool[np.ndarray, "occurrence"]:
     """Whether the token at each of these places does *not* continue the word before it with a letter or digit."""
-    first = [tokenizer.id_to_token(token)[0] for token in range(tokenizer.get_vocab_size())]
+    first = [name[0] for name in token_names(tokenizer)]
     ends = ~np.array([letter.isascii() and letter.isalnum() for letter in first])[tokens[following]]
     # A byte of a longer character is a letter or not only together with those that follow; no character has over four.
     unclear = np.array([not letter.isascii() for letter in first])[tokens[following]]
     for place in np.flatnonzero(unclear):
         text = tokenizer.decode(tokens[following[place] : following[place] + 4].tolist())
         ends[place] = not text[:1].isalnum()
-    return ends
+    return np.asarray(ends)
 
 
-def find_windows(
-    tokenizer: Tokenizer, stories: Sequence[str], group: Sequence[str], context: int
-) -> Windows:
+def find_windows(tokenizer: Tokenizer, stories: Sequence[str], group: Sequence[str], context: int) -> Windows:
     """Every whole word of the group that has `context` tokens before it in its own story."""
     tokens, lengths = encode(tokenizer, stories)
     words = word_tokens(tokenizer, group)
