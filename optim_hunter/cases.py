@@ -31,6 +31,11 @@ class Case:
         return getattr(self.measure, "__profile__", None)
 
     @property
+    def definition_hash(self) -> str:
+        """The hash of what is claimed, taken when the claim was imported."""
+        return str(self.measure.__definition_hash__)  # type: ignore[attr-defined]
+
+    @property
     def key(self) -> tuple[str, str, str]:
         """Claim, model and protocol: unique in a run."""
         return self.claim.id, self.model, self.protocol.name

@@ -154,11 +154,13 @@ def claim(definition: Claim, profile: Profile | None = None) -> Callable[[Measur
     """Make a test function the measure of a claim: pytest then runs it for every model, protocol and seed.
 
     The function takes `observation` and returns one number, or one for each condition by name. A seed
-    without a number raises `NoValue` with the reason. `profile` only draws: it decides nothing.
+    without a number raises `NoValue` with the reason. `profile` only draws: it decides nothing. The definition
+    is hashed here and now, so that a file edited during a long run is not taken for the one that runs.
     """
 
     def mark(measure: Measure) -> Measure:
         measure.__claim__ = definition  # type: ignore[attr-defined]
+        measure.__definition_hash__ = definition_hash(definition, measure)  # type: ignore[attr-defined]
         measure.__profile__ = profile  # type: ignore[attr-defined]
         return measure
 

@@ -199,9 +199,7 @@ class ClaimsPlugin:
         """With `--claims-register`, write the lock instead of running."""
         if not self.config.option.claims_register:
             return None
-        path = write_lock(
-            self.registry, {case.claim.id: (case.claim, case.measure) for case in self.collected.values()}
-        )
+        path = write_lock(self.registry, self.collected.values())
         self._print(f"registered {len({case.claim.id for case in self.collected.values()})} claims in {path}")
         return True
 
@@ -243,7 +241,7 @@ class ClaimsPlugin:
         from optim_hunter.evidence.ledger import entry_of
 
         case = decision.case
-        standing = self.registry.standing(case.claim, case.measure)
+        standing = self.registry.standing(case.claim.id, case.definition_hash)
         entry = entry_of(decision, self.run, self.expected(case), standing, self.again[case.key])
         item.stash[ENTRY] = entry
         item.user_properties += [(name, entry[name]) for name in ("verdict", "effect", "n", "p_adjusted")]

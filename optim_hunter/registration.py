@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from optim_hunter.claim import Claim, Measure, UserError, Verdict, definition_hash
+from optim_hunter.cases import Case
+from optim_hunter.claim import Claim, UserError, Verdict
 
 LOCK = "register.lock"
 EXPECTED = "expected.toml"
@@ -25,12 +26,11 @@ class Registry:
     locked: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     expected: Mapping[tuple[str, str, str], Verdict] = field(default_factory=dict)
 
-    def standing(self, claim: Claim, measure: Measure) -> str:
+    def standing(self, claim_id: str, definition_hash: str) -> str:
         """`registered`, `amended` since, or `unregistered`."""
-        if claim.id not in self.locked:
+        if claim_id not in self.locked:
             return "unregistered"
-        same = self.locked[claim.id]["definition_hash"] == definition_hash(claim, measure)
-        return "registered" if same else "amended"
+        return "registered" if self.locked[claim_id]["definition_hash"] == definition_hash else "amended"
 
     def family_sizes(self, collected: Iterable[Claim]) -> dict[str, int]:
         """Members of each family: those registered, and those collected that are not."""
@@ -49,14 +49,13 @@ def read_registry(root: Path) -> Registry:
     return Registry(folder, _read_lock(folder / LOCK), _read_expected(folder / EXPECTED))
 
 
-def write_lock(registry: Registry, claims: Mapping[str, tuple[Claim, Measure]]) -> Path:
+def write_lock(registry: Registry, cases: Iterable[Case]) -> Path:
     """Write the hash of every definition, keeping the date of those that did not change."""
     today = datetime.now(UTC).date().isoformat()
     entries = dict(registry.locked)
-    for claim_id, (claim, measure) in claims.items():
-        if registry.standing(claim, measure) != "registered":
-            digest = definition_hash(claim, measure)
-            entries[claim_id] = {"definition_hash": digest, "family": claim.family, "date": today}
+    for claim, digest in {case.claim.id: (case.claim, case.definition_hash) for case in cases}.values():
+        if registry.standing(claim.id, digest) != "registered":
+            entries[claim.id] = {"definition_hash": digest, "family": claim.family, "date": today}
     path = registry.folder / LOCK
     path.write_text(json.dumps({"schema": 1, "claims": entries}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return path

@@ -31,15 +31,16 @@ def measure(observation):
     return observation.prediction  # a comment
 
 
-def measure_spelled_otherwise(observation):
-    return observation.prediction
-
-
 def another_measure(observation):
     return -observation.prediction
 
 
-measure_spelled_otherwise.__name__ = "measure"
+def spelled_otherwise():
+    def measure(observation):
+        # another comment, and no docstring
+        return observation.prediction
+
+    return measure
 
 
 @given(st.lists(st.integers(0, 500), min_size=2, unique=True).map(sorted))
@@ -78,6 +79,7 @@ def test_bad_seeds_say_what_is_wrong(text, message):
 
 def test_layout_comments_and_models_do_not_change_the_hash():
     source = definition_hash(CLAIM, measure)
+    assert definition_hash(CLAIM, spelled_otherwise()) == source
     moved = replace(CLAIM, protocols=(replace(CLAIM.protocols[0], models=("random:smollm2-135m",)), CLAIM.protocols[1]))
     assert definition_hash(moved, measure) == source
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from optim_hunter.claim import Condition, definition_hash
+from optim_hunter.claim import Condition
 from optim_hunter.evidence.pictures import figures_of
 from optim_hunter.evidence.sentences import sentence_of
 from optim_hunter.run import Decision, Run
@@ -108,7 +108,7 @@ def entry_of(decision: Decision, run: Run, expected: str | None, registration: s
             {"model": control.model, "expected": str(control.expected), "verdict": str(verdict)}
             for control, verdict in decision.controls
         ],
-        "definition_hash": definition_hash(claim, case.measure),
+        "definition_hash": case.definition_hash,
         "registration": registration,
         "corpus": described.get("corpus"),
         "source_of_model": described.get("source_of_model"),
