@@ -23,6 +23,7 @@ lint: setup
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/pip || { rm -rf .venv && $(PYTHON) -m venv .venv; } || \
+		{ echo "no virtual environment: install it first, with apt install python3-venv on Debian"; exit 1; }
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
 	touch $(STAMP)

@@ -9,7 +9,7 @@ import inspect
 import itertools
 import json
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -19,6 +19,11 @@ MINIMUM_SEEDS = 20
 
 MISSING_LIMIT = 0.10
 """A claim with a larger share of seeds without a number is *invalid*."""
+
+
+NEEDS = frozenset({"answer", "attribution", "attention"})
+"""What a claim may ask of a pass: the greedy answer as text; the direct logit attribution of the pair of answer
+tokens; the attention mass on earlier values."""
 
 
 class Verdict(StrEnum):
@@ -83,7 +88,7 @@ class Claim:
         shown: quantities that are tested and reported beside the conditions, and decide nothing.
         protocols: the ways in which it is run.
         family: claims that are adjusted together (Holm) within one model and protocol.
-        needs: what a pass must show, out of `observe.plan.NEEDS`.
+        needs: what a pass must show, out of `NEEDS`.
         controls: planted models with the verdict that a right instrument gives on them.
         seeds: the registered seeds, as `--claims-seeds` writes them.
         control_seeds: the seeds of the controls, which `--claims-seeds` does not touch.
@@ -103,7 +108,7 @@ class Claim:
     protocols: tuple[Protocol, ...]
     family: str
     shown: tuple[Condition, ...] = ()
-    needs: frozenset[str] = frozenset()
+    needs: Set[str] = frozenset()
     controls: Mapping[str, Verdict] = field(default_factory=dict)
     seeds: str = "0-99"
     control_seeds: str = "0-23"
@@ -114,6 +119,12 @@ class Claim:
     search: bool = False
     named: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     published: str | None = None
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.needs) - NEEDS:
+            raise UserError(f"{self.id}: no need {sorted(unknown)[0]!r}: choose out of {', '.join(sorted(NEEDS))}")
+        if not (self.conditions and self.protocols):
+            raise UserError(f"{self.id}: a claim needs a condition that may fail and a protocol to run")
 
     @property
     def quantities(self) -> tuple[Condition, ...]:

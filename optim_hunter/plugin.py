@@ -6,6 +6,7 @@ import functools
 import shlex
 import sys
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from _pytest.outcomes import Failed, Skipped
 
 import optim_hunter.models.registry as models
 from optim_hunter.cases import Case, cases_of
-from optim_hunter.claim import Claim, InvalidInstrument, UserError, Verdict, parse_seeds
+from optim_hunter.claim import Claim, InvalidInstrument, NoValue, UserError, Verdict, parse_seeds
 from optim_hunter.outputs import output_folder, start_html
-from optim_hunter.registration import Registry, read_registry, write_lock
+from optim_hunter.registration import Registrations, read_registrations, write_lock
 
 OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("model", {"action": "append", "help": "run claims on this model instead of their own (repeatable): a registry "
@@ -93,7 +94,7 @@ class ClaimsPlugin:
                 parse_seeds(self.seeds)
             for name in self.models:
                 models.check_name(name)
-            self.registry: Registry = read_registry(config.rootpath)
+            self.registrations: Registrations = read_registrations(config.rootpath)
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
 
@@ -142,7 +143,7 @@ class ClaimsPlugin:
 
     def expected(self, case: Case) -> Verdict | None:
         """The verdict that is known beforehand: of a control, or stated in `expected.toml`."""
-        return case.expected or self.registry.expected.get(case.key)
+        return case.expected or self.registrations.expected.get(case.key)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Start the run: its cases are those of the selected items, and the controls of their claims."""
@@ -160,7 +161,7 @@ class ClaimsPlugin:
             if key in keys or (case.is_control and case.claim.id in claims)
         }
         options = Options(*(option(self.config, name) for name in ("device", "dtype", "corpus")))
-        sizes = self.registry.family_sizes(case.claim for case in self.collected.values())
+        sizes = self.registrations.family_sizes(case.claim for case in self.collected.values())
         self.run = Run(cases, options, sizes)
         if not hasattr(self.config, "workerinput"):
             self._open_ledger(self.session)
@@ -199,7 +200,7 @@ class ClaimsPlugin:
         """With `--claims-register`, write the lock instead of running."""
         if not self.config.option.claims_register:
             return None
-        path = write_lock(self.registry, self.collected.values())
+        path = write_lock(self.registrations, self.collected.values())
         self._print(f"registered {len({case.claim.id for case in self.collected.values()})} claims in {path}")
         return True
 
@@ -224,10 +225,7 @@ class ClaimsPlugin:
         if self.progress is not None:
             self.progress.show(f"{case.claim.id} on {case.model}")
         if seed is None:
-            try:
-                decision = self.run.decide(case)
-            except UserError as error:
-                raise Invalid(str(error), pytrace=False) from None
+            decision = self.run.decide(case)
             self._note(item, decision)
             if decision.verdict is Verdict.INVALID:
                 raise Invalid(f"invalid: {decision.reason}", pytrace=False)
@@ -241,7 +239,7 @@ class ClaimsPlugin:
         from optim_hunter.evidence.ledger import entry_of
 
         case = decision.case
-        standing = self.registry.standing(case.claim.id, case.definition_hash)
+        standing = self.registrations.standing(case.claim.id, case.definition_hash)
         entry = entry_of(decision, self.run, self.expected(case), standing, self.again[case.key])
         item.stash[ENTRY] = entry
         item.user_properties += [(name, entry[name]) for name in ("verdict", "effect", "n", "p_adjusted")]
@@ -255,10 +253,8 @@ class ClaimsPlugin:
         if seed is None:
             self._conclude(self.run.decide(case))
             return True
-        try:
+        with seed_outcome():
             number = self.run.number(case, seed)
-        except (InvalidInstrument, UserError) as error:
-            raise Invalid(str(error), pytrace=False) from None
         if number.values is None:
             raise Missing(f"no number: {number.missing}")
         return True
@@ -368,13 +364,27 @@ def _order(item: pytest.Item, order: dict[str, int]) -> tuple[bool, bool, int, b
     return True, not case.is_control, order[case.model], seed is None
 
 
+@contextmanager
+def seed_outcome() -> Iterator[None]:
+    """How a seed ends that gives no number: skipped with the reason, since its claim's verdict tells of it.
+
+    A mistake in the test itself fails, with the traceback of the test's own code.
+    """
+    try:
+        yield
+    except (InvalidInstrument, NoValue) as reason:
+        raise Missing(str(reason)) from None
+    except UserError as error:
+        if error.__cause__ is not None:
+            raise error.__cause__ from None
+        raise Invalid(str(error), pytrace=False) from None
+
+
 @pytest.fixture
 def observation(request: pytest.FixtureRequest, claim_case: Case, claim_seed: int | None) -> Any:
     """What one pass showed of this seed; a verdict gathers all of them itself."""
     if claim_seed is None:
         return None
     plugin: Any = request.config.pluginmanager.get_plugin("optim_hunter_claims")
-    try:
+    with seed_outcome():
         return plugin.run.observe(claim_case, claim_seed)
-    except InvalidInstrument as error:
-        pytest.skip(str(error))

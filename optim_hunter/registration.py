@@ -19,7 +19,7 @@ EXPECTED = "expected.toml"
 
 
 @dataclass(frozen=True)
-class Registry:
+class Registrations:
     """The folder that holds lock and expectations, and what they say."""
 
     folder: Path
@@ -39,24 +39,24 @@ class Registry:
         return dict(Counter(families.values()))
 
 
-def read_registry(root: Path) -> Registry:
+def read_registrations(root: Path) -> Registrations:
     """Read `register.lock` and `expected.toml` of a repository, from `claims/` where it has one.
 
     Raises:
         UserError: one of them cannot be read; names the file and the mistake.
     """
     folder = root / "claims" if (root / "claims").is_dir() else root
-    return Registry(folder, _read_lock(folder / LOCK), _read_expected(folder / EXPECTED))
+    return Registrations(folder, _read_lock(folder / LOCK), _read_expected(folder / EXPECTED))
 
 
-def write_lock(registry: Registry, cases: Iterable[Case]) -> Path:
+def write_lock(registrations: Registrations, cases: Iterable[Case]) -> Path:
     """Write the hash of every definition, keeping the date of those that did not change."""
     today = datetime.now(UTC).date().isoformat()
-    entries = dict(registry.locked)
+    entries = dict(registrations.locked)
     for claim, digest in {case.claim.id: (case.claim, case.definition_hash) for case in cases}.values():
-        if registry.standing(claim.id, digest) != "registered":
+        if registrations.standing(claim.id, digest) != "registered":
             entries[claim.id] = {"definition_hash": digest, "family": claim.family, "date": today}
-    path = registry.folder / LOCK
+    path = registrations.folder / LOCK
     path.write_text(json.dumps({"schema": 1, "claims": entries}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return path
 

@@ -86,9 +86,19 @@ class Run:
         try:
             observation = self.observe(case, seed)
             self._note(case, observation)
-            return SeedNumber(seed, named_values(case, self.calls.get(case.key, case.measure)(observation)))
+            return SeedNumber(seed, self._values(case, observation))
         except NoValue as reason:
             return SeedNumber(seed, None, str(reason))
+
+    def _values(self, case: Case, observation: Any) -> dict[str, Any]:
+        """The measure's values; an error in the test's own code is a UserError with that error as its cause."""
+        try:
+            measured = self.calls.get(case.key, case.measure)(observation)
+        except (NoValue, UserError, InvalidInstrument):
+            raise
+        except Exception as error:
+            raise UserError(f"{case.claim.id}: its test raised {type(error).__name__}: {error}") from error
+        return named_values(case, measured)
 
     def observe(self, case: Case, seed: int | None) -> Any:
         """What a pass shows of a seed; the last observation is kept, so that asking twice costs nothing.
@@ -105,6 +115,9 @@ class Run:
             except InvalidInstrument as error:
                 self._broken[case.model] = str(error)
                 raise
+            except UserError as error:
+                self._broken[case.model, case.protocol.task] = str(error)
+                raise InvalidInstrument(str(error)) from None
             finally:
                 self.descriptions[case.model] = subject.describe()
         return self._last[1]
@@ -114,8 +127,7 @@ class Run:
         if not case.claim.bootstrap:
             return None
         if case.key not in self.estimates:
-            observation = self.observe(case, None)
-            self.estimates[case.key] = named_values(case, self.calls.get(case.key, case.measure)(observation))
+            self.estimates[case.key] = self._values(case, self.observe(case, None))
         return self.estimates[case.key]
 
     def _raise_if_broken(self, case: Case) -> None:
@@ -173,16 +185,16 @@ class Run:
         return examine(case.claim, numbers, self._estimate(case), case.claim.named.get(case.model))
 
     def _decide(self, case: Case) -> Decision:
+        try:
+            tested = self._tested(case)
+        except (InvalidInstrument, UserError, NoValue) as error:
+            return Decision(case, Verdict.INVALID, str(error))
         controls = self._controls(case)
         failed = [(control, verdict) for control, verdict in controls if verdict is not control.expected]
         if failed:
             control, verdict = failed[0]
             reason = f"control {control.model} came out {verdict}, but must be {control.expected}"
-            return Decision(case, Verdict.INVALID, reason, controls=controls)
-        try:
-            tested = self._tested(case)
-        except InvalidInstrument as error:
-            return Decision(case, Verdict.INVALID, str(error), controls=controls)
+            return Decision(case, Verdict.INVALID, reason, tested, controls=controls)
         lost = [number.missing for number in self.numbers[case.key].values() if number.values is None]
         if too_many_missing(len(lost), len(case.seeds)):
             reason = f"{len(lost)} of {len(case.seeds)} seeds gave no number, more than 10 %; the first: {lost[0]}"
@@ -230,9 +242,10 @@ class Run:
         ]
 
     def _tested_or_none(self, case: Case) -> Tested | None:
+        """A family member that cannot be tested counts as p = 1."""
         try:
             return self._tested(case)
-        except InvalidInstrument:
+        except (InvalidInstrument, UserError, NoValue):
             return None
 
     def _needed(self, case: Case, tested: Tested, size: int) -> int | None:

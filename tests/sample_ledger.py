@@ -98,8 +98,8 @@ def _entry(index: int, seeds: int, generator: np.random.Generator) -> dict[str, 
         "figures": _figures(index % len(STATEMENTS), generator),
         "reanalysis": index >= 4,
         "controls": [
-            {"model": f"planted:{claim}", "expected": "supported", "verdict": "supported"},
-            {"model": f"planted:{claim}:without", "expected": "refuted", "verdict": "refuted"},
+            {"model": f"planted:{claim}", "protocol": "corrected", "expected": "supported", "verdict": "supported"},
+            {"model": f"planted:{claim}:without", "protocol": "corrected", "expected": "refuted", "verdict": "refuted"},
         ],
     }
 

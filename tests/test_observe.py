@@ -9,7 +9,7 @@ import torch
 
 from optim_hunter.claim import InvalidInstrument, UserError
 from optim_hunter.observe.attribution import direct_contributions
-from optim_hunter.observe.instruments import glimpse, layout
+from optim_hunter.observe.instruments import decoder_parts, read_last_position
 from optim_hunter.observe.regression import RegressionPass
 from optim_hunter.tasks.prompts import regression_prompt, tokens_of
 from optim_hunter.tasks.regression import RegressionTask, draw
@@ -27,7 +27,7 @@ def tokens():
 def seen(tiny_model, tokens):
     module = tiny_model.module
     with torch.inference_mode():
-        return glimpse(module, layout(module), lambda: module(tokens), rows=True)
+        return read_last_position(module, decoder_parts(module), lambda: module(tokens), rows=True)
 
 
 def test_rows_and_residual_agree_with_eager_attention(tiny_model, tokens, seen):
@@ -43,7 +43,7 @@ def test_rows_and_residual_agree_with_eager_attention(tiny_model, tokens, seen):
 def test_contributions_add_up_to_the_logits(tiny_model, seen):
     candidates = [3, 500, 1999]
     with torch.inference_mode():
-        contributions = direct_contributions(seen, layout(tiny_model.module), candidates)
+        contributions = direct_contributions(seen, decoder_parts(tiny_model.module), candidates)
     torch.testing.assert_close(contributions.sum(0), seen.logits[candidates], atol=1e-4, rtol=0)
 
 
@@ -126,4 +126,4 @@ def test_a_prompt_longer_than_the_context_is_refused_before_any_pass(tiny_model)
 
 def test_another_architecture_is_refused():
     with pytest.raises(UserError, match="is not built like Llama"):
-        layout(torch.nn.Linear(2, 2))
+        decoder_parts(torch.nn.Linear(2, 2))

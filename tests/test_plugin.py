@@ -1,8 +1,10 @@
 """The plugin as its users meet it: items, outcomes, options, evidence."""
 
 import json
+from importlib import resources
 from pathlib import Path
 
+import jsonschema
 import plotly.graph_objects  # noqa: F401 - imported once here, else anew by every inner run
 import pytest
 import pytest_html.plugin  # noqa: F401
@@ -16,6 +18,7 @@ import optim_hunter.evidence.ledger
 import optim_hunter.evidence.report  # noqa: F401
 
 pytest_plugins = ["pytester"]
+SCHEMA = json.loads((resources.files("optim_hunter.data") / "ledger.schema.json").read_text())
 
 CLAIM = """
 import pytest
@@ -50,7 +53,9 @@ def run(pytester, *arguments):
 
 
 def ledger_of(pytester, folder="reports/latest"):
-    return json.loads((pytester.path / folder / "ledger.json").read_text())
+    ledger = json.loads((pytester.path / folder / "ledger.json").read_text())
+    jsonschema.validate(ledger, SCHEMA)
+    return ledger
 
 
 def entries(pytester):
@@ -88,6 +93,7 @@ def test_evidence_is_a_page_and_a_ledger_under_a_fresh_folder(pytester, claims):
     assert latest == max(folders, key=lambda path: (len(path.name), path.name))
     page = (latest / "evidence.html").read_text()
     assert "mine/holds" in page
+    assert "default-src 'none'" in page
     assert ledger_of(pytester)["run"]["finished"] is not None
 
 
@@ -216,11 +222,37 @@ def test_seeds_that_a_record_lacks_make_the_claim_invalid_at_once(pytester, clai
     result.stdout.fnmatch_lines(["*recorded:llama-3.1-8b holds seeds 0-99 with 50 examples: ask for those*"])
 
 
-def test_a_measure_that_forgets_a_condition_is_told_so(pytester, claims):
-    claims(holds="return {'gian': 2.0}")
-    result = run(pytester, "--claims-seeds", "3")
-    result.stdout.fnmatch_lines(["*mine/holds: its test must return a number for each of gain*"])
+def test_a_measure_that_forgets_a_condition_is_told_so_and_harms_no_other(pytester, claims):
+    claims(wrong="return {'gian': 2.0}", right=f"return 2 + {NOISE}")
+    result = run(pytester)
+    result.stdout.fnmatch_lines(["*mine/wrong: its test must return a number for each of gain*"])
     result.stdout.no_fnmatch_line("*Traceback*")
+    assert {name: entry["verdict"] for name, entry in entries(pytester).items()} == {
+        "wrong": "invalid",
+        "right": "supported",
+    }
+
+
+def test_an_error_in_a_measure_shows_where_and_makes_its_claim_invalid(pytester, claims):
+    claims(wrong="return 1 / 0")
+    result = run(pytester, "--claims-seeds", "3")
+    result.assert_outcomes(failed=3, errors=1)
+    result.stdout.fnmatch_lines(["*return 1 / 0*", "*invalid: mine/wrong: its test raised ZeroDivisionError*"])
+
+
+def test_what_a_record_does_not_show_is_refused_with_the_remedy(pytester, claims):
+    claims(wrong="return observation.attention")
+    result = run(pytester, "--claims-seeds", "2")
+    result.stdout.fnmatch_lines(["*this observation shows no attention: add 'attention' to the claim's needs*"])
+
+
+def test_a_need_that_does_not_exist_is_refused(pytester, claims):
+    claims(wrong="return 2")
+    source = (pytester.path / "test_wrong.py").read_text().replace('seeds="0-29"', 'seeds="0-29", needs={"atention"}')
+    (pytester.path / "test_wrong.py").write_text(source)
+    run(pytester).stdout.fnmatch_lines(
+        ["*mine/wrong: no need 'atention': choose out of answer, attention, attribution*"]
+    )
 
 
 def test_two_claims_with_one_id_are_refused(pytester, claims):

@@ -1,7 +1,7 @@
 """A comma before the conjunction raises " but"."""
 
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
-from optim_hunter.measures.weights import centred_weights, raises
+from optim_hunter.measures.weights import centred_weight, centred_weights, weight_lead
 from optim_hunter.tasks.stories import StoriesTask
 
 COMMA_RAISES_BUT = Claim(
@@ -31,6 +31,7 @@ COMMA_RAISES_BUT = Claim(
         "planted:comma-raises-but": Verdict.SUPPORTED,
         "planted:comma-raises-but-twin": Verdict.REFUTED,
     },
+    control_seeds="0-47",  # with two conditions, fewer resamples than 39 could refute nothing at 0.05
     bootstrap=True,
     published='" but" 3.36, " so" 1.05, " or" -1.07, " and" -1.80, " for" -3.70; centred weight 3.79, lead 2.31',
 )
@@ -43,4 +44,4 @@ def comma_weights(observation):
 
 @claim(COMMA_RAISES_BUT, profile=comma_weights)
 def test_comma_raises_but(observation):
-    return raises(observation, ",", " but")
+    return {"weight": centred_weight(observation, ",", " but"), "lead": weight_lead(observation, ",", " but")}

@@ -105,7 +105,12 @@ def entry_of(decision: Decision, run: Run, expected: str | None, registration: s
         "reanalysis": case.is_reanalysis,
         "control": case.is_control,
         "controls": [
-            {"model": control.model, "expected": str(control.expected), "verdict": str(verdict)}
+            {
+                "model": control.model,
+                "protocol": control.protocol.name,
+                "expected": str(control.expected),
+                "verdict": str(verdict),
+            }
             for control, verdict in decision.controls
         ],
         "definition_hash": case.definition_hash,

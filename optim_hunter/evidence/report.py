@@ -32,7 +32,7 @@ Entry = Mapping[str, Any]
 
 
 @dataclass
-class Case:
+class ReportRow:
     """One row of the table of claims with its section: a claim on one model by one protocol."""
 
     entry: Entry
@@ -103,15 +103,15 @@ def _render(template: str, ledger: Ledger) -> str:
     )  # fmt: skip
 
 
-def _cases(claims: Iterable[Entry]) -> tuple[list[Case], list[Figure]]:
+def _cases(claims: Iterable[Entry]) -> tuple[list[ReportRow], list[Figure]]:
     """The claims' cases, those of one claim side by side, and the figures of all, at the place that is their key."""
     order: dict[str, list[Entry]] = {}
     for entry in claims:
         order.setdefault(entry["claim"], []).append(entry)
-    cases: list[Case] = []
+    cases: list[ReportRow] = []
     figures: list[Figure] = []
     for index, entry in enumerate(entry for entries in order.values() for entry in entries):
-        case = Case(entry, _anchor(entry, index))
+        case = ReportRow(entry, _anchor(entry, index))
         for title, figure in _titled_figures(entry):
             case.figures.append((len(figures), title))
             figures.append(figure)

@@ -23,14 +23,26 @@ def centred_weights(observation: StoriesObservation, token: str, position: int =
     return np.asarray(weights - weights.mean())
 
 
-def raises(observation: StoriesObservation, token: str, word: str, position: int = -1) -> dict[str, float]:
-    """`weight`: centred weight of the word; `lead`: by how much it exceeds that of the next-highest word.
+def centred_weight(observation: StoriesObservation, token: str, word: str, position: int = -1) -> float:
+    """The weight of a token at a position for one word, centred over the words (nats).
 
     Raises:
         UserError: the group has no such word, or the vocabulary no such token.
     """
+    return float(centred_weights(observation, token, position)[_place(observation, word)])
+
+
+def weight_lead(observation: StoriesObservation, token: str, word: str, position: int = -1) -> float:
+    """By how much a token's weight for one word exceeds its largest weight for another (nats).
+
+    Raises:
+        UserError: the group has no such word, or the vocabulary no such token.
+    """
+    weights, place = centred_weights(observation, token, position), _place(observation, word)
+    return float(weights[place] - np.delete(weights, place).max())
+
+
+def _place(observation: StoriesObservation, word: str) -> int:
     if word not in observation.group:
         raise UserError(f"word {word!r} is not in the group {list(observation.group)}; name one that is")
-    weights = centred_weights(observation, token, position)
-    at = observation.group.index(word)
-    return {"weight": float(weights[at]), "lead": float(weights[at] - np.delete(weights, at).max())}
+    return observation.group.index(word)

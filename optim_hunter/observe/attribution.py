@@ -1,4 +1,4 @@
-"""From a glimpse to direct logit attribution and attention mass, with the checks of both."""
+"""From a reading to direct logit attribution and attention mass, with the checks of both."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from optim_hunter.observe.instruments import Glimpse, Layout
+from optim_hunter.observe.instruments import DecoderParts, Reading
 from optim_hunter.observe.observation import AttentionMass, Attribution
 
 
-def direct_contributions(seen: Glimpse, parts: Layout, tokens: Sequence[int]) -> Float[Tensor, "component candidate"]:
+def direct_contributions(
+    seen: Reading, parts: DecoderParts, tokens: Sequence[int]
+) -> Float[Tensor, "component candidate"]:
     """What each component adds to the logits of `tokens` through the final norm's own scale.
 
     RMSNorm divides by the root mean square of the whole residual stream, so that the contributions add up to
@@ -25,7 +27,7 @@ def direct_contributions(seen: Glimpse, parts: Layout, tokens: Sequence[int]) ->
 
 
 def attribute(
-    seen: Glimpse, parts: Layout, pair: tuple[int, int], pair_text: tuple[str, str], prompt: set[int]
+    seen: Reading, parts: DecoderParts, pair: tuple[int, int], pair_text: tuple[str, str], prompt: set[int]
 ) -> tuple[Attribution, dict[str, float]]:
     """Attribution to the pair and to the prompt's tokens, and the relative errors of its two checks."""
     tokens = sorted(prompt | set(pair))

@@ -26,7 +26,7 @@ ROWS_ATTENTION = "optim_hunter_rows"
 
 
 @dataclass(frozen=True)
-class Layout:
+class DecoderParts:
     """The modules of a decoder that the instruments listen to."""
 
     embed: nn.Module
@@ -36,7 +36,7 @@ class Layout:
     unembed: nn.Linear
 
 
-def layout(module: nn.Module) -> Layout:
+def decoder_parts(module: nn.Module) -> DecoderParts:
     """Where a Llama-like decoder keeps its parts.
 
     Raises:
@@ -45,7 +45,7 @@ def layout(module: nn.Module) -> Layout:
     try:
         decoder: Any = module.model
         layers: Any = decoder.layers
-        return Layout(
+        return DecoderParts(
             decoder.embed_tokens,
             [layer.self_attn for layer in layers],
             [layer.mlp for layer in layers],
@@ -60,7 +60,7 @@ def layout(module: nn.Module) -> Layout:
 
 
 @dataclass
-class Glimpse:
+class Reading:
     """What the instruments saw at the last position of one forward pass, in float32.
 
     `writes` holds embedding, then attention and MLP of each layer; `rows` is empty unless asked for;
@@ -112,7 +112,7 @@ def _last_position(output: Any) -> Float[Tensor, "d_model"]:
 
 
 @contextmanager
-def _listening(parts: Layout, seen: dict[nn.Module, Tensor]) -> Iterator[None]:
+def _listening(parts: DecoderParts, seen: dict[nn.Module, Tensor]) -> Iterator[None]:
     def keep(module: nn.Module, _: Any, output: Any) -> None:
         seen[module] = _last_position(output)
 
@@ -140,7 +140,7 @@ def _rows_recorded(module: Any, wanted: bool) -> Iterator[_RowRecorder]:
         _recorder.reset(token)
 
 
-def glimpse(module: Any, parts: Layout, forward: Callable[[], Any], rows: bool = False) -> Glimpse:
+def read_last_position(module: Any, parts: DecoderParts, forward: Callable[[], Any], rows: bool = False) -> Reading:
     """Run one forward pass of a single prompt and read it at its last position.
 
     Args:
@@ -154,4 +154,4 @@ def glimpse(module: Any, parts: Layout, forward: Callable[[], Any], rows: bool =
         logits = forward().logits[0, -1].float()
     blocks = [part for pair in zip(parts.attention, parts.mlp, strict=True) for part in pair]
     writes = torch.stack([seen[part].float() for part in (parts.embed, *blocks)])
-    return Glimpse(logits, writes, seen[parts.norm].float(), recorder.rows, recorder.error)
+    return Reading(logits, writes, seen[parts.norm].float(), recorder.rows, recorder.error)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from optim_hunter.claim import NoValue
+from optim_hunter.claim import NoValue, UserError
 from optim_hunter.tasks.answers import parse_number
 from optim_hunter.tasks.regression import Episode
 
@@ -39,15 +40,17 @@ class AttentionMass:
 
 @dataclass(frozen=True)
 class RegressionObservation:
-    """What a pass showed of one seed; what no claim asked for is None.
+    """What a pass showed of one seed; what was not asked for is None.
 
-    `checks` maps an instrument check to the relative error seen (see `observe.checks`).
+    `served` are the needs that the pass was asked to serve. `checks` maps an instrument check to the relative
+    error seen (see `observe.checks`).
     """
 
     episode: Episode
+    served: Set[str] = frozenset()
     answer: str | None = None
     attribution: Attribution | None = None
-    attention: AttentionMass | None = None
+    attention_mass: AttentionMass | None = None
     checks: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -56,10 +59,10 @@ class RegressionObservation:
 
         Raises:
             NoValue: it is none.
+            UserError: no answer was asked for.
         """
-        if self.answer is None:
-            raise NoValue("no answer was generated for this seed")
-        return parse_number(self.answer)
+        self._require("answer")
+        return parse_number(self.answer or "")
 
     @property
     def average(self) -> float:
@@ -72,7 +75,26 @@ class RegressionObservation:
 
         Raises:
             NoValue: the model's answer is the mean baseline's, so that there is no pair to compare.
+            UserError: no attribution was asked for.
         """
+        self._require("attribution")
         if self.attribution is None:
-            raise NoValue(f"the model answers as the mean baseline does ({self.answer!r}): no pair to compare")
+            raise NoValue("the model answers as the mean baseline does: no pair of tokens to compare")
         return self.attribution
+
+    @property
+    def attention(self) -> AttentionMass:
+        """Attention from the token that predicts the answer.
+
+        Raises:
+            UserError: no attention was asked for.
+        """
+        self._require("attention")
+        assert self.attention_mass is not None
+        return self.attention_mass
+
+    def _require(self, need: str) -> None:
+        if need not in self.served:
+            raise UserError(
+                f"this observation shows no {need}: add {need!r} to the claim's needs, for a model that has it"
+            )

@@ -12,7 +12,7 @@ from optim_hunter.claim import InvalidInstrument, UserError
 from optim_hunter.models.language import LanguageModel
 from optim_hunter.observe.attribution import attention_mass, attribute
 from optim_hunter.observe.checks import require
-from optim_hunter.observe.instruments import Glimpse, glimpse, layout
+from optim_hunter.observe.instruments import Reading, decoder_parts, read_last_position
 from optim_hunter.observe.observation import RegressionObservation
 from optim_hunter.observe.plan import Plan
 from optim_hunter.tasks.answers import first_line
@@ -30,7 +30,7 @@ class Decoding:
     tokens: list[int]
     baseline: list[int]
     answer: list[int]
-    divergence: tuple[Glimpse, tuple[int, int]] | None = None
+    divergence: tuple[Reading, tuple[int, int]] | None = None
 
 
 class RegressionPass:
@@ -39,11 +39,11 @@ class RegressionPass:
     def __init__(self, model: LanguageModel, plan: Plan) -> None:
         self.model = model
         self.plan = dict(sorted(plan.items(), key=lambda entry: (entry[0].examples, entry[0].pair)))
-        self.parts = layout(model.module)
+        self.parts = decoder_parts(model.module)
         self.forward_passes = 0
         self.tokens_run = 0
         self._seen: dict[int, dict[RegressionTask, RegressionObservation]] = {}
-        self._reference: dict[RegressionTask, tuple[int, int]] = {}
+        self._reference: dict[RegressionTask, tuple[int, int] | None] = {}
 
     def observe(self, task: RegressionTask, seed: int) -> RegressionObservation:
         """What the model showed of a seed under a task of the plan.
@@ -86,11 +86,11 @@ class RegressionPass:
 
     def _show(
         self, task: RegressionTask, needs: frozenset[str], episode: Episode, prompt: Prompt, encoded: Any,
-        seen: Glimpse, cache: DynamicCache,
+        seen: Reading, cache: DynamicCache,
     ) -> RegressionObservation:  # fmt: skip
-        shown = RegressionObservation(episode)
+        shown = RegressionObservation(episode, needs)
         if "attention" in needs:
-            shown = replace(shown, attention=self._attention(prompt, encoded.offsets, seen))
+            shown = replace(shown, attention_mass=self._attention(prompt, encoded.offsets, seen))
             shown.checks["attention rows"] = seen.rows_error
         if "answer" in needs or ("attribution" in needs and task.pair == "own"):
             decoding = self._decode(prompt, encoded.ids, episode, seen, cache)
@@ -98,15 +98,16 @@ class RegressionPass:
             if first_line(shown.answer or "") != number_text(shown.average) and decoding.divergence:
                 seen, pair = decoding.divergence
                 shown = self._with_attribution(shown, needs, seen, pair, encoded.ids)
-        if "attribution" in needs and task.pair == "seed 0":
-            shown = self._with_attribution(shown, needs, seen, self._reference_pair(task), encoded.ids)
+        reference = self._reference_pair(task) if "attribution" in needs and task.pair == "seed 0" else None
+        if reference is not None:
+            shown = self._with_attribution(shown, needs, seen, reference, encoded.ids)
         require(
             shown.checks, str(self.model.module.dtype).removeprefix("torch."), f"{self.model.name}, seed {episode.seed}"
         )
         return shown
 
     def _with_attribution(
-        self, shown: RegressionObservation, needs: frozenset[str], seen: Glimpse, pair: tuple[int, int], ids: list[int]
+        self, shown: RegressionObservation, needs: frozenset[str], seen: Reading, pair: tuple[int, int], ids: list[int]
     ) -> RegressionObservation:
         if "attribution" not in needs:
             return shown
@@ -114,13 +115,13 @@ class RegressionPass:
         attribution, checks = attribute(seen, self.parts, pair, words, set(ids[1:]))
         return replace(shown, attribution=attribution, checks=shown.checks | checks)
 
-    def _attention(self, prompt: Prompt, offsets: list[tuple[int, int]], seen: Glimpse) -> Any:
+    def _attention(self, prompt: Prompt, offsets: list[tuple[int, int]], seen: Reading) -> Any:
         positions: dict[str, list[int]] = {"output": [], "feature": []}
         for value in prompt.values:
             positions[value.kind] += tokens_of(value, offsets)
         return attention_mass(seen.rows, positions["output"], positions["feature"])
 
-    def _decode(self, prompt: Prompt, ids: list[int], episode: Episode, seen: Glimpse, cache: DynamicCache) -> Decoding:
+    def _decode(self, prompt: Prompt, ids: list[int], episode: Episode, seen: Reading, cache: DynamicCache) -> Decoding:
         """Greedy answer up to the end of its line, noting the step at which it leaves the mean baseline's."""
         decoding = Decoding(ids, self._answer_tokens(prompt, ids, number_text(float(episode.outputs.mean()))), [])
         for step in range(MAX_NEW_TOKENS):
@@ -145,25 +146,23 @@ class RegressionPass:
             )
         return joined[len(ids) :]
 
-    def _reference_pair(self, task: RegressionTask) -> tuple[int, int]:
-        """Seed 0's pair of answer tokens: the mean baseline's and the model's own, where they first differ."""
+    def _reference_pair(self, task: RegressionTask) -> tuple[int, int] | None:
+        """Seed 0's pair of answer tokens where they first differ: the mean baseline's and the model's own."""
         if task not in self._reference:
             episode = draw(task, 0)
             prompt = regression_prompt(episode)
             ids = self.model.encode(prompt.text).ids
             cache = DynamicCache(config=self.model.module.config)
             decoding = self._decode(prompt, ids, episode, self._run(ids, cache, 0), cache)
-            if decoding.divergence is None:
-                raise InvalidInstrument(f"{self.model.name} answers seed 0 as the mean baseline does: no pair")
-            self._reference[task] = decoding.divergence[1]
+            self._reference[task] = decoding.divergence[1] if decoding.divergence else None
         return self._reference[task]
 
-    def _run(self, ids: list[int], cache: DynamicCache, seed: int, rows: bool = False) -> Glimpse:
+    def _run(self, ids: list[int], cache: DynamicCache, seed: int, rows: bool = False) -> Reading:
         module: Any = self.model.module
         tokens = torch.tensor([ids], device=module.device)
         self.forward_passes += 1
         self.tokens_run += len(ids)
-        seen = glimpse(
+        seen = read_last_position(
             module,
             self.parts,
             lambda: module(tokens, past_key_values=cache, use_cache=True, logits_to_keep=1),

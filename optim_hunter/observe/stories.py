@@ -9,13 +9,14 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from optim_hunter.claim import InvalidInstrument, NoValue
+from optim_hunter.observe.checks import TOLERANCES
 from optim_hunter.tasks.corpus import Corpus
 from optim_hunter.tasks.stories import StoriesTask, draw_windows, token_texts, tokenizer_sha256
 
 TOLERANCE = 1e-4
 """Relative duality gap of the fit to the corpus itself."""
 
-RESAMPLE_TOLERANCE = 1e-3
+RESAMPLE_TOLERANCE = TOLERANCES["float64"]["duality gap"]
 """The same for a resample, whose own spread is far larger than what is left of the fit."""
 
 MAX_ITERATIONS = 2000
@@ -31,6 +32,11 @@ class StoriesObservation:
     group: tuple[str, ...]
     seed: int | None
     gap: float
+
+    @property
+    def checks(self) -> dict[str, float]:
+        """The relative duality gap of the fit, as an instrument check."""
+        return {"duality gap": self.gap}
 
 
 class StoriesObserver:
@@ -61,18 +67,14 @@ class StoriesObserver:
         return self._fit(seed, drawn[self._windows.story].astype(float), self._full.weights)
 
     def provenance(self) -> dict[str, Any]:
-        """What the weights come from, as plain JSON data."""
+        """What the fits are made of, as plain JSON data."""
         counts = np.bincount(self._windows.labels, minlength=len(self._task.group))
         return {
-            "corpus": self._corpus.name,
-            "corpus_sha256": self._corpus.sha256,
-            "corpus_note": self._corpus.note,
             "stories": len(self._corpus.stories),
             "tokenizer_sha256": tokenizer_sha256(self._windows.tokenizer),
             "vocabulary": len(self._texts),
             "windows": dict(zip(self._task.group, counts.tolist(), strict=True)),
             "l1": self._task.l1,
-            "gap": self.observe(None).gap,
         }
 
     def _fit(

@@ -82,7 +82,7 @@ class RecordedSubject:
     def observe(self, task: RegressionTask, seed: int | None) -> RegressionObservation:
         index = self.record["seeds"].index(seed)
         answer = number_text(self.record["predictions"]["llama"][index])
-        return RegressionObservation(draw(task, self.record["seeds"][index]), answer=answer)
+        return RegressionObservation(draw(task, self.record["seeds"][index]), frozenset({"answer"}), answer)
 
     def describe(self) -> dict[str, Any]:
         source = {"source": self.record["what"], "revision": None, "sha256": None, "licence": None, "note": ""}
@@ -108,7 +108,12 @@ class LinearSubject:
 
     def describe(self) -> dict[str, Any]:
         corpus = {"name": self.corpus.name, "sha256": self.corpus.sha256, "note": self.corpus.note}
-        return {"source_of_model": None, "device": "cpu", "dtype": "float64", "corpus": corpus}
+        return {"source_of_model": None, "device": "cpu", "dtype": "float64", "corpus": corpus | self._fitted()}
+
+    def _fitted(self) -> dict[str, Any]:
+        """Windows, tokenizer and strength of the fits; a corpus is fitted for one task in nearly every run."""
+        fitted = [observer.provenance() for observer in self._observers.values()]
+        return fitted[0] if len(fitted) == 1 else {}
 
     def _observer(self, task: Any) -> Any:
         from optim_hunter.observe.stories import StoriesObserver

@@ -26,6 +26,10 @@ class RegressionTask:
     examples: int = 25
     pair: str = "own"
 
+    def __post_init__(self) -> None:
+        if self.pair not in ("own", "seed 0"):
+            raise UserError(f"no pair {self.pair!r}: choose 'own' or 'seed 0'")
+
 
 @dataclass(frozen=True)
 class Episode:
