@@ -77,13 +77,16 @@ def cases_of(claim: Claim, measure: Measure, models: Sequence[str], seeds: str |
     for model, expected in claim.controls.items():
         yield Case(claim, measure, first, model, parse_seeds(claim.control_seeds), True, expected)
     for protocol in claim.protocols:
-        for model in _models_of(protocol, models):
+        for model in _models_of(claim, protocol, models):
             registered = registered_seeds(claim, protocol, model)
             chosen = parse_seeds(seeds, first=registered[0]) if seeds else registered
             yield Case(claim, measure, protocol, model, chosen, chosen == registered)
 
 
-def _models_of(protocol: Protocol, chosen: Sequence[str]) -> tuple[str, ...]:
+def _models_of(claim: Claim, protocol: Protocol, chosen: Sequence[str]) -> tuple[str, ...]:
+    """The models of a protocol, or those chosen instead; what is said of named candidates holds for no other model."""
+    if claim.named and not claim.search:
+        return tuple(model for model in chosen or protocol.models if model in claim.named)
     kinds = {registry.kind(model) for model in protocol.models}
     replacing = tuple(model for model in chosen if registry.kind(model) in kinds)
     kept = tuple(model for model in protocol.models if registry.kind(model) == "linear") if chosen else protocol.models

@@ -97,7 +97,7 @@ class Claim:
         bootstrap: seeds resample one corpus: their numbers are a bootstrap distribution, not replicates.
         search: the numbers are arrays over candidates (layer × head); the candidate is found on one half
             of the seeds and confirmed on the other, unless `named` names it.
-        named: model → candidate that the paper named.
+        named: model → candidate that the paper named; without `search` the claim is about these models alone.
         published: what the paper gives for this quantity, in words, if it does.
     """
 

@@ -88,7 +88,7 @@ class ClaimsPlugin:
         self.session: Any = None
         self.again: dict[tuple[str, str, str], str] = {}
         try:
-            self.models = tuple(option(config, "model") or ())
+            self.models = tuple(models.canonical(name) for name in option(config, "model") or ())
             self.seeds: str | None = option(config, "seeds")
             if self.seeds is not None:
                 parse_seeds(self.seeds)
@@ -124,6 +124,10 @@ class ClaimsPlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Mark what is not `gpu` as `cpu`; run model by model, controls first, verdicts after their seeds."""
+        try:
+            self.registrations.check_expected({case.claim.id: case.claim for case in self.collected.values()})
+        except UserError as error:
+            raise pytest.UsageError(str(error)) from None
         order = {
             model: index for index, model in enumerate(dict.fromkeys(case.model for case in self.collected.values()))
         }

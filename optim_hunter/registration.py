@@ -32,6 +32,21 @@ class Registrations:
             return "unregistered"
         return "registered" if self.locked[claim_id]["definition_hash"] == definition_hash else "amended"
 
+    def check_expected(self, collected: Mapping[str, Claim]) -> None:
+        """Refuse an expectation about a claim or protocol that does not exist.
+
+        Raises:
+            UserError: names the entry.
+        """
+        for claim_id, model, protocol in self.expected:
+            claim = collected.get(claim_id)
+            protocols = {one.name for one in claim.protocols} if claim else {protocol}
+            if (claim is None and claim_id not in self.locked) or protocol not in protocols:
+                raise UserError(
+                    f"{self.folder / EXPECTED}: no claim {claim_id!r} with protocol {protocol!r} (model {model!r}): "
+                    "correct the entry or remove it"
+                )
+
     def family_sizes(self, collected: Iterable[Claim]) -> dict[str, int]:
         """Members of each family: those registered, and those collected that are not."""
         families = {claim.id: claim.family for claim in collected}
@@ -55,10 +70,20 @@ def write_lock(registrations: Registrations, cases: Iterable[Case]) -> Path:
     entries = dict(registrations.locked)
     for claim, digest in {case.claim.id: (case.claim, case.definition_hash) for case in cases}.values():
         if registrations.standing(claim.id, digest) != "registered":
-            entries[claim.id] = {"definition_hash": digest, "family": claim.family, "date": today}
+            earlier = _history(entries.get(claim.id))
+            entries[claim.id] = {
+                "definition_hash": digest, "family": claim.family, "date": today, "earlier": earlier,
+            }  # fmt: skip
     path = registrations.folder / LOCK
     path.write_text(json.dumps({"schema": 1, "claims": entries}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return path
+
+
+def _history(entry: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """What was registered before, oldest first: a definition that is replaced is not forgotten."""
+    if entry is None:
+        return []
+    return [*entry.get("earlier", []), {key: entry[key] for key in ("definition_hash", "date")}]
 
 
 def _read_lock(path: Path) -> dict[str, Any]:
@@ -79,7 +104,7 @@ def _read_expected(path: Path) -> dict[tuple[str, str, str], Verdict]:
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8")).get("expected", [])
         return {(one["claim"], one["model"], one["protocol"]): Verdict(one["verdict"]) for one in entries}
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise UserError(
             f"{path}: {error}; each [[expected]] needs claim, model, protocol and verdict ({', '.join(Verdict)})"
         ) from None

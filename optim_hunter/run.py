@@ -85,10 +85,13 @@ class Run:
     def _measure(self, case: Case, seed: int) -> SeedNumber:
         try:
             observation = self.observe(case, seed)
-            self._note(case, observation)
-            return SeedNumber(seed, self._values(case, observation))
+            self._note_checks(case, observation)
+            number = SeedNumber(seed, self._values(case, observation))
         except NoValue as reason:
             return SeedNumber(seed, None, str(reason))
+        if case.profile is not None:
+            self.profiles.setdefault(case.key, []).append(case.profile(observation))
+        return number
 
     def _values(self, case: Case, observation: Any) -> dict[str, Any]:
         """The measure's values; an error in the test's own code is a UserError with that error as its cause."""
@@ -159,18 +162,16 @@ class Run:
 
     def _plans(self, model: str) -> dict[str, Any]:
         return unite(
-            (case.protocol.task, case.claim.needs)
+            (case.protocol.task, case.claim.needs, case.seeds)
             for case in self.cases.values()
             if case.model == model and isinstance(case.protocol.task, RegressionTask)
         )
 
-    def _note(self, case: Case, observation: Any) -> None:
-        """Keep what the report shows beside the numbers: the worst check, and the seed's profile."""
+    def _note_checks(self, case: Case, observation: Any) -> None:
+        """Keep the worst error of each instrument check."""
         worst = self.checks.setdefault(case.key, {})
         for name, error in getattr(observation, "checks", {}).items():
             worst[name] = max(worst.get(name, 0.0), error)
-        if case.profile is not None:
-            self.profiles.setdefault(case.key, []).append(case.profile(observation))
 
     def check_table(self, case: Case) -> list[dict[str, Any]]:
         """The worst error of each instrument check beside its tolerance."""
@@ -186,15 +187,19 @@ class Run:
 
     def _decide(self, case: Case) -> Decision:
         try:
-            tested = self._tested(case)
-        except (InvalidInstrument, UserError, NoValue) as error:
+            self._open_if_unmeasured(case)
+        except InvalidInstrument as error:
             return Decision(case, Verdict.INVALID, str(error))
         controls = self._controls(case)
         failed = [(control, verdict) for control, verdict in controls if verdict is not control.expected]
         if failed:
             control, verdict = failed[0]
             reason = f"control {control.model} came out {verdict}, but must be {control.expected}"
-            return Decision(case, Verdict.INVALID, reason, tested, controls=controls)
+            return Decision(case, Verdict.INVALID, reason, controls=controls)
+        try:
+            tested = self._tested(case)
+        except (InvalidInstrument, UserError, NoValue) as error:
+            return Decision(case, Verdict.INVALID, str(error), controls=controls)
         lost = [number.missing for number in self.numbers[case.key].values() if number.values is None]
         if too_many_missing(len(lost), len(case.seeds)):
             reason = f"{len(lost)} of {len(case.seeds)} seeds gave no number, more than 10 %; the first: {lost[0]}"
@@ -203,6 +208,12 @@ class Run:
             reason = f"{len(case.seeds)} seeds are too few to find a candidate on one half and confirm it on the other"
             return Decision(case, Verdict.INCONCLUSIVE, reason, controls=controls)
         return self._judge(case, tested, controls)
+
+    def _open_if_unmeasured(self, case: Case) -> None:
+        """Open the model and check its task before the controls run, so that a mistake is told at once."""
+        if case.key not in self.numbers:
+            self._raise_if_broken(case)
+            self._subject(case)
 
     def _judge(self, case: Case, tested: Tested, controls: tuple[tuple[Case, Verdict], ...]) -> Decision:
         size = 1 if case.is_control else self.family_sizes.get(case.claim.family, 1)

@@ -74,6 +74,8 @@ def _run() -> dict[str, Any]:
         "started": "2026-11-21T01:00:00+00:00",
         "finished": "2026-11-21T01:08:32+00:00",
         "seconds": 512.3,
+        "device": "cpu",
+        "dtype": "float32",
         "command": "pytest claims/ -m 'cpu and not slow'",
         "versions": {"python": "3.11.2", "torch": "2.13.0", "transformers": "5.17.0", "pytest-html": "4.2.0"},
         "machine": {"platform": "Linux-6.1", "processor": "a processor", "cores": 2, "memory_gib": 23.4},

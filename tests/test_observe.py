@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from optim_hunter.claim import InvalidInstrument, UserError
+from optim_hunter.claim import NEEDS, InvalidInstrument, UserError
 from optim_hunter.observe.attribution import direct_contributions
 from optim_hunter.observe.instruments import decoder_parts, read_last_position
+from optim_hunter.observe.plan import Asked, unite
 from optim_hunter.observe.regression import RegressionPass
 from optim_hunter.tasks.prompts import regression_prompt, tokens_of
 from optim_hunter.tasks.regression import RegressionTask, draw
 
 TASK = RegressionTask(examples=5)
-EVERYTHING = frozenset({"answer", "attribution", "attention"})
+SEEDS = frozenset(range(10))
+EVERYTHING = Asked(NEEDS, SEEDS)
 
 
 @pytest.fixture
@@ -85,8 +87,12 @@ def test_pair_is_taken_where_the_answers_part(tiny_model):
 
 def test_published_pair_is_that_of_seed_0_for_every_seed(tiny_model):
     task = replace(TASK, pair="seed 0")
-    published = RegressionPass(tiny_model, {task: frozenset({"attribution"})})
+    published = RegressionPass(tiny_model, {task: EVERYTHING})
     texts = {published.observe(task, seed).attribution.pair_text for seed in range(3)}
+    last = RegressionPass(tiny_model, {task: Asked({"attribution"}, SEEDS)}).observe(task, 2)
+    np.testing.assert_allclose(
+        published.observe(task, 2).attribution.contributions, last.attribution.contributions, atol=1e-5
+    )
     own = RegressionPass(tiny_model, {TASK: EVERYTHING}).observe(TASK, 0).attribution.pair_text
     assert texts == {own}
 
@@ -127,3 +133,19 @@ def test_a_prompt_longer_than_the_context_is_refused_before_any_pass(tiny_model)
 def test_another_architecture_is_refused():
     with pytest.raises(UserError, match="is not built like Llama"):
         decoder_parts(torch.nn.Linear(2, 2))
+
+
+def test_a_seed_runs_only_the_tasks_that_asked_for_it(tiny_model):
+    other = replace(TASK, examples=3)
+    plans = unite([(TASK, {"answer"}, [0]), (other, {"attention"}, [1]), (TASK, {"attention"}, [2])])
+    passes = RegressionPass(tiny_model, plans["friedman_2"])
+    assert passes.observe(TASK, 0).attention.output_tokens == 15
+    before = passes.tokens_run
+    passes.observe(other, 1)
+    assert passes.tokens_run - before == len(tiny_model.encode(regression_prompt(draw(other, 1)).text).ids)
+
+
+def test_what_was_not_asked_for_is_refused_with_the_remedy(tiny_model):
+    observed = RegressionPass(tiny_model, {TASK: Asked({"attention"}, SEEDS)}).observe(TASK, 0)
+    with pytest.raises(UserError, match="this observation shows no answer: add 'answer' to the claim's needs"):
+        _ = observed.prediction

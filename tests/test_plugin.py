@@ -302,3 +302,36 @@ def test_the_ledger_is_the_same_under_xdist(pytester, claims):
     pytester.runpytest_subprocess("-p", "no:cacheprovider", "--claims-out", "two", "-n", "2")
     one, two = (ledger_of(pytester, folder)["claims"] for folder in ("one", "two"))
     assert sorted(map(json.dumps, one)) == sorted(map(json.dumps, two))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[expected]\nclaim = "mine/known"\n', "needs claim, model, protocol and verdict"),
+        ('[[expected]]\nclaim = "mine/known"\n', "needs claim, model, protocol and verdict"),
+        (
+            '[[expected]]\nclaim = "mine/unknown"\nmodel = "m"\nprotocol = "p"\nverdict = "refuted"\n',
+            "no claim 'mine/unknown' with protocol 'p'",
+        ),
+    ],
+)
+def test_a_bad_expectation_is_refused_with_its_file(pytester, claims, text, message):
+    claims(known="return 2")
+    (pytester.path / "expected.toml").write_text(text)
+    result = run(pytester)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*expected.toml*{message}*"])
+
+
+def test_what_is_said_of_named_heads_runs_on_no_other_model(pytester, request):
+    claims = Path(request.config.rootpath) / "claims" / "regression"
+    result = run(pytester, str(claims), "--collect-only", "-q", "--claims-model", "random:smollm2-135m")
+    assert "test_head_attends_outputs[random:smollm2-135m-corrected-verdict]" in result.stdout.str()
+    assert "test_head_l28h29_attends_outputs[random" not in result.stdout.str()
+
+
+def test_a_hub_id_of_the_table_is_known_by_its_name(pytester, request):
+    claims = Path(request.config.rootpath) / "claims" / "regression"
+    name = "meta-llama/Llama-3.1-8B@d04e592bb4f6aa9cfee91e2e20afa771667e1d4b"
+    result = run(pytester, str(claims), "--collect-only", "-q", "--claims-model", name)
+    assert "test_head_l28h29_attends_outputs[llama-3.1-8b-corrected-100]" in result.stdout.str()

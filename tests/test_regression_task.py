@@ -103,7 +103,7 @@ def test_numbers_are_parsed(answer, value):
 
 
 @pytest.mark.parametrize(
-    "answer", ["", "\n5", "five", "12 units", "1,23", "1.2.3", "--3", "0x10", "1e5", "12,3456", "nan"]
+    "answer", ["", "\n5", "five", "12 units", "1,23", "1.2.3", "--3", "0x10", "1e5", "٣", "12,3456", "nan"]
 )
 def test_what_is_no_number_is_missing_with_its_text(answer):
     with pytest.raises(NoValue, match="the answer is no number"):

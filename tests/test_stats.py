@@ -56,14 +56,50 @@ def test_one_number_has_no_interval_and_decides_nothing():
     assert (result.p, result.p_refuted) == (1.0, 1.0)
 
 
-@given(st.integers(20, 200), st.integers(0, 200))
-def test_bootstrap_p_counts_the_resamples_beyond(n, above):
+@given(st.integers(20, 200), st.integers(0, 200), st.floats(-3, 3))
+def test_bootstrap_p_counts_the_resamples_beyond_once_their_bias_is_off(n, above, bias):
     above = min(above, n)
     values = np.concatenate([np.ones(above), np.zeros(n - above)])
-    result = bootstrap_test(values, 1.0, 0.5, 0.05)
+    result = bootstrap_test(values + bias, above / n, 0.5, 0.05)
     assert result.p == pytest.approx((1 + n - above) / (n + 1))
     assert 0 < result.p <= 1
     assert 0 < result.p_refuted <= 1
+
+
+@given(st.integers(0, 10_000), st.floats(-5, 5))
+def test_the_bootstrap_interval_holds_its_estimate_whatever_the_bias(seed, bias):
+    resamples = np.random.default_rng(seed).normal(1.0 + bias, 0.3, 100)
+    result = bootstrap_test(resamples, 1.0, 0.0, 0.05)
+    assert result.interval[0] < result.effect < result.interval[1]
+
+
+def test_numbers_alike_but_for_rounding_have_no_spread():
+    result = t_test(np.array([0.3] * 29 + [0.1 + 0.2]), 0.0, 0.05)
+    assert (result.p, result.p_refuted) == (0.0, 1.0)
+
+
+def test_a_condition_with_several_numbers_holds_for_each_and_is_refuted_by_one():
+    generator = np.random.default_rng(5)
+    claim = a_claim(conditions=(Condition("a", "", "", 0.0),))
+
+    def verdict(means):
+        rows = generator.normal(means, 1.0, (60, len(means)))
+        tested = examine(claim, [SeedNumber(seed, {"a": row}) for seed, row in enumerate(rows)], None, None)
+        return verdict_of(tested.combined.p, tested.combined.p_refuted, 60, 0.05), tested.columns["a"]
+
+    assert verdict([1.0, 2.0, 0.7])[0] is Verdict.SUPPORTED
+    assert verdict([1.0, -0.8, 2.0]) == (Verdict.REFUTED, 1)
+    assert verdict([1.0, 2.0, 0.0]) == (Verdict.INCONCLUSIVE, 2)
+
+
+def test_the_best_of_many_rivals_of_a_seed_refutes_nothing():
+    """Every rival lies 0.07 below on average, but the best of 21 noisy ones of a seed does not."""
+    generator = np.random.default_rng(6)
+    claim = a_claim(conditions=(Condition("a", "", "", 0.05),))
+    leads = generator.normal(0.07, 0.05, (100, 21))
+    assert leads.min(axis=1).mean() < 0.05
+    tested = examine(claim, [SeedNumber(seed, {"a": row}) for seed, row in enumerate(leads)], None, None)
+    assert verdict_of(tested.combined.p, tested.combined.p_refuted, 100, 0.05) is not Verdict.REFUTED
 
 
 def test_bootstrap_is_never_divided_by_the_root_of_its_seeds():

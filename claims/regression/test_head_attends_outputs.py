@@ -7,6 +7,7 @@ from optim_hunter.measures.attention import output_mass_lead, output_preference
 from optim_hunter.tasks.regression import RegressionTask
 
 LLAMA = ("llama-3.1-8b", "llama-3.1-8b-instruct")
+PLANTED = ("planted:output-head", "planted:output-head-twin")
 TASK = RegressionTask("friedman_2", examples=25)
 NOTE = "25 examples; row of the token that predicts the answer; positions from each prompt's own characters"
 
@@ -52,7 +53,8 @@ def other_head(layer: int, head: int) -> Claim:
         "than to the feature values.",
         family="regression-other-heads",
         protocols=(Protocol("corrected", TASK, models=LLAMA, note=NOTE),),
-        named=dict.fromkeys(LLAMA, (layer, head)),
+        search=False,
+        named=dict.fromkeys(LLAMA, (layer, head)) | dict.fromkeys(PLANTED, (2, 1)),
     )
 
 

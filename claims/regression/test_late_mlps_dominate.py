@@ -1,7 +1,7 @@
 """The last MLPs write the answer."""
 
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
-from optim_hunter.measures.attribution import component_profile, late_mlp_lead, late_mlp_specificity
+from optim_hunter.measures.attribution import component_profile, late_mlp_leads, late_mlp_specificity
 from optim_hunter.tasks.regression import RegressionTask
 
 LATE_MLPS_DOMINATE = Claim(
@@ -13,7 +13,7 @@ LATE_MLPS_DOMINATE = Claim(
     conditions=(
         Condition(
             "lead",
-            "share of the late MLPs minus the largest share of a disjoint run of as many consecutive MLPs of the seed",
+            "share of the late MLPs minus that of a disjoint run of as many consecutive MLPs, for every such run",
             "share of the absolute direct logit attribution of all components",
             smallest_effect=0.05,
         ),
@@ -39,7 +39,8 @@ LATE_MLPS_DOMINATE = Claim(
             "published",
             RegressionTask("friedman_2", examples=19, pair="seed 0"),
             models=("smollm2-135m", "llama-3.1-8b", "llama-3.1-8b-instruct"),
-            note="19 examples; seed 0's pair of tokens for every seed, at the last token of the prompt",
+            note="19 examples; seed 0's pair of tokens for every seed, at the last token of the prompt; "
+            "the instruction is in our words",
         ),
     ),
     controls={"planted:late-mlp": Verdict.SUPPORTED, "planted:late-mlp-twin": Verdict.REFUTED},
@@ -54,6 +55,6 @@ LATE_MLPS_DOMINATE = Claim(
 def test_late_mlps_dominate(observation):
     attribution = observation.pair_attribution
     return {
-        "lead": late_mlp_lead(attribution),
+        "lead": late_mlp_leads(attribution),
         "specificity": late_mlp_specificity(attribution, observation.episode.seed),
     }

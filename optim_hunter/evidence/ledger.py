@@ -42,6 +42,9 @@ class Ledger:
         now = datetime.now(UTC)
         self.content["run"]["finished"] = now.isoformat(timespec="seconds")
         self.content["run"]["seconds"] = round((now - self.started).total_seconds(), 1)
+        for key in ("device", "dtype"):
+            used = {entry[key] for entry in self.content["claims"] if entry[key] and not entry["control"]}
+            self.content["run"][key] = ", ".join(sorted(used)) or None
         self.write()
 
     def write(self) -> None:
@@ -59,6 +62,8 @@ def describe_run(command: str, started: datetime) -> dict[str, Any]:
         "started": started.isoformat(timespec="seconds"),
         "finished": None,
         "seconds": None,
+        "device": None,
+        "dtype": None,
         "command": command,
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
         "machine": {
@@ -165,17 +170,22 @@ def _condition_entry(condition: Condition, tested: Tested | None, decides: bool)
 
 
 def number_entry(number: SeedNumber, tested: Tested | None) -> dict[str, Any]:
-    """A seed's number as JSON: of a search, the found candidate's."""
+    """A seed's numbers as JSON: of a search, the found candidate's."""
     role = {"role": tested.roles[number.seed]} if tested and "find" in tested.roles.values() else {}
     if number.values is None:
         return {"seed": number.seed, "missing": number.missing, **role}
-    candidate = tested.candidate if tested else None
-    values = {
-        name: float(value if candidate is None else value[candidate])
-        for name, value in number.values.items()
-        if candidate is not None or np.ndim(value) == 0
-    }
-    return {"seed": number.seed, "values": values, **role}
+    values = {name: _one_number(name, value, tested) for name, value in number.values.items()}
+    known = {name: value for name, value in values.items() if value is not None}
+    return {"seed": number.seed, "values": known, **role}
+
+
+def _one_number(name: str, value: Any, tested: Tested | None) -> float | None:
+    """Of several numbers a seed, the one that decided."""
+    if tested is not None and tested.candidate is not None:
+        return float(value[tested.candidate])
+    if tested is not None and tested.columns[name] is not None:
+        return float(value[tested.columns[name]])
+    return float(value) if np.ndim(value) == 0 else None
 
 
 def _version(package: str) -> str | None:
@@ -194,7 +204,13 @@ def _processor() -> str:
 
 def _commit() -> str | None:
     try:
-        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False)
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return found.stdout.strip() if found.returncode == 0 else None

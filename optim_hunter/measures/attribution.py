@@ -6,9 +6,12 @@ all attention blocks and all MLPs; a contribution is to the difference of the pa
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from jaxtyping import Float
 
+from optim_hunter.claim import NoValue
 from optim_hunter.observe.observation import Attribution, RegressionObservation
 
 LATE_FRACTION = 5 / 32
@@ -30,7 +33,7 @@ def shares(contributions: Float[np.ndarray, "component *pair"]) -> Float[np.ndar
 
 def late_width(layers: int) -> int:
     """How many of the last MLPs count as late in a model of this depth: the paper's fraction, rounded, at least 1."""
-    return max(1, round(LATE_FRACTION * layers))
+    return max(1, math.floor(LATE_FRACTION * layers + 0.5))
 
 
 def mlp_runs(component_shares: Float[np.ndarray, "component"], width: int) -> Float[np.ndarray, "run"]:
@@ -38,12 +41,19 @@ def mlp_runs(component_shares: Float[np.ndarray, "component"], width: int) -> Fl
     return np.convolve(component_shares[2::2], np.ones(width), mode="valid")
 
 
-def late_mlp_lead(attribution: Attribution) -> float:
-    """Share of the late MLPs minus that of the best disjoint run of as many consecutive MLPs."""
+def late_mlp_leads(attribution: Attribution) -> Float[np.ndarray, "rival_run"]:
+    """Share of the late MLPs minus that of every disjoint run of as many consecutive MLPs, from the first on.
+
+    Raises:
+        NoValue: the model is too shallow for a disjoint run.
+    """
     component_shares = shares(pair_contributions(attribution))
-    width = late_width(len(component_shares) // 2)
+    layers = len(component_shares) // 2
+    width = late_width(layers)
+    if layers < 2 * width:
+        raise NoValue(f"a model of {layers} layers has no run of {width} MLPs beside the late ones")
     runs = mlp_runs(component_shares, width)
-    return float(runs[-1] - runs[:-width].max())
+    return runs[-1] - runs[:-width]
 
 
 def late_mlp_specificity(attribution: Attribution, seed: int, pairs: int = 100) -> float:

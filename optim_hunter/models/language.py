@@ -48,6 +48,13 @@ class LanguageModel:
         """Number of query heads in a layer."""
         return int(self.module.config.get_text_config().num_attention_heads)
 
+    @property
+    def end_tokens(self) -> frozenset[int]:
+        """The tokens that end a text: the tokenizer's and those of the generation configuration."""
+        ends = getattr(self.module.generation_config, "eos_token_id", None)
+        several = ends if isinstance(ends, list) else [ends]
+        return frozenset(int(token) for token in (*several, self.tokenizer.eos_token_id) if token is not None)
+
     def encode(self, text: str) -> Encoded:
         """Token ids of a text; a tokenizer that has a BOS token gets exactly one, in front."""
         encoding = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)

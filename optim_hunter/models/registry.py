@@ -83,6 +83,16 @@ def known_names() -> tuple[str, ...]:
     return (*ENTRIES, *PATTERNS)
 
 
+def canonical(name: str) -> str:
+    """The table's name for a hub id that it holds at the same revision, so that seeds and labels are the same."""
+    for known, entry in ENTRIES.items():
+        if any(
+            isinstance(source, Hub) and name == f"{source.repository}@{source.revision}" for source in entry.sources
+        ):
+            return known
+    return name
+
+
 def kind(name: str) -> Kind:
     """Whether a name stands for a language model, recorded predictions, or a corpus for the linear model."""
     if name.startswith("recorded:"):

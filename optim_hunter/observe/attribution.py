@@ -35,10 +35,11 @@ def attribute(
     columns = (tokens.index(pair[0]), tokens.index(pair[1]))
     attributed = contributions.sum(0)[list(columns)]
     observed = seen.logits[list(pair)]
+    sizes = (contributions[:, columns[0]] - contributions[:, columns[1]]).abs()
     error = (attributed[0] - attributed[1]) - (observed[0] - observed[1])
     checks = {
         "residual stream": float((seen.writes.sum(0) - seen.residual).norm() / seen.residual.norm()),
-        "attributed difference": float(error.abs() / observed.abs().max().clamp_min(1.0)),
+        "attributed difference": float(error.abs() / sizes.sum()),
     }
     columns_of_prompt = np.array([column for column, token in enumerate(tokens) if token in prompt])
     return Attribution(contributions.cpu().numpy(), columns, columns_of_prompt, pair_text), checks

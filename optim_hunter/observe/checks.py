@@ -6,14 +6,14 @@ from optim_hunter.claim import InvalidInstrument
 
 TOLERANCES = {
     "float32": {"residual stream": 1e-4, "attributed difference": 1e-3, "attention rows": 1e-3},
-    "bfloat16": {"residual stream": 3e-2, "attributed difference": 1e-1, "attention rows": 3e-2},
+    "bfloat16": {"residual stream": 3e-2, "attributed difference": 3e-2, "attention rows": 3e-2},
     "float64": {"duality gap": 1e-3},
-    "float16": {"residual stream": 1e-2, "attributed difference": 3e-2, "attention rows": 1e-2},
+    "float16": {"residual stream": 1e-2, "attributed difference": 1e-2, "attention rows": 1e-2},
 }
-"""Largest relative error allowed, by the dtype of the weights.
+"""Largest relative error allowed, by the dtype of the weights; those below float32 are not yet measured on Llama.
 
 - residual stream: ‖embed + Σ writes − final residual‖ / ‖final residual‖.
-- attributed difference: |Σ attribution − observed logit difference| / max(1, largest |logit| of the pair).
+- attributed difference: |Σ attribution − observed logit difference| / Σ |attribution to the difference|.
 - duality gap: of a linear model's fit, relative to its objective.
 - attention rows: ‖row · values − attention output‖ / ‖attention output‖, worst layer.
 """

@@ -49,6 +49,7 @@ class RegressionObservation:
     episode: Episode
     served: Set[str] = frozenset()
     answer: str | None = None
+    answer_ended: bool = True
     attribution: Attribution | None = None
     attention_mass: AttentionMass | None = None
     checks: dict[str, float] = field(default_factory=dict)
@@ -62,6 +63,8 @@ class RegressionObservation:
             UserError: no answer was asked for.
         """
         self._require("answer")
+        if not self.answer_ended:
+            raise NoValue(f"the answer did not end: {self.answer!r}")
         return parse_number(self.answer or "")
 
     @property

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
+from dataclasses import dataclass
 
 from optim_hunter.tasks.regression import RegressionTask
 
-Plan = dict[RegressionTask, frozenset[str]]
+
+@dataclass(frozen=True)
+class Asked:
+    """What some claim wants to see of a task, and on which seeds."""
+
+    needs: Set[str]
+    seeds: Set[int]
 
 
-def unite(wanted: Iterable[tuple[RegressionTask, Set[str]]]) -> dict[str, Plan]:
+Plan = dict[RegressionTask, Asked]
+
+
+def unite(wanted: Iterable[tuple[RegressionTask, Set[str], Iterable[int]]]) -> dict[str, Plan]:
     """One plan a data set, so that each prompt is run once whatever number of claims looks at it."""
     plans: dict[str, Plan] = {}
-    for task, needs in wanted:
+    for task, needs, seeds in wanted:
         plan = plans.setdefault(task.dataset, {})
-        plan[task] = plan.get(task, frozenset()) | needs
+        before = plan.get(task, Asked(frozenset(), frozenset()))
+        plan[task] = Asked(before.needs | needs, before.seeds | set(seeds))
     return plans

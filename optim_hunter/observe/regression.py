@@ -9,7 +9,7 @@ import torch
 from transformers import DynamicCache
 
 from optim_hunter.claim import InvalidInstrument, UserError
-from optim_hunter.models.language import LanguageModel
+from optim_hunter.models.language import Encoded, LanguageModel
 from optim_hunter.observe.attribution import attention_mass, attribute
 from optim_hunter.observe.checks import require
 from optim_hunter.observe.instruments import Reading, decoder_parts, read_last_position
@@ -31,6 +31,7 @@ class Decoding:
     baseline: list[int]
     answer: list[int]
     divergence: tuple[Reading, tuple[int, int]] | None = None
+    ended: bool = False
 
 
 class RegressionPass:
@@ -72,7 +73,10 @@ class RegressionPass:
         cache = DynamicCache(config=self.model.module.config)
         before: list[int] = []
         shown = {}
-        for task, needs in self.plan.items():
+        for task, asked in self.plan.items():
+            if seed not in asked.seeds:
+                continue
+            needs = frozenset(asked.needs)
             episode = draw(task, seed)
             prompt = regression_prompt(episode)
             encoded = self.model.encode(prompt.text)
@@ -85,7 +89,7 @@ class RegressionPass:
         return shown
 
     def _show(
-        self, task: RegressionTask, needs: frozenset[str], episode: Episode, prompt: Prompt, encoded: Any,
+        self, task: RegressionTask, needs: frozenset[str], episode: Episode, prompt: Prompt, encoded: Encoded,
         seen: Reading, cache: DynamicCache,
     ) -> RegressionObservation:  # fmt: skip
         shown = RegressionObservation(episode, needs)
@@ -95,24 +99,25 @@ class RegressionPass:
         if "answer" in needs or ("attribution" in needs and task.pair == "own"):
             decoding = self._decode(prompt, encoded.ids, episode, seen, cache)
             shown = replace(shown, answer=self.model.decode(decoding.answer))
-            if first_line(shown.answer or "") != number_text(shown.average) and decoding.divergence:
-                seen, pair = decoding.divergence
-                shown = self._with_attribution(shown, needs, seen, pair, encoded.ids)
+            shown = replace(shown, answer_ended=decoding.ended)
+            apart = first_line(shown.answer or "") != number_text(shown.average)
+            if task.pair == "own" and apart and decoding.divergence:
+                shown = self._with_attribution(shown, needs, *decoding.divergence, encoded)
         reference = self._reference_pair(task) if "attribution" in needs and task.pair == "seed 0" else None
         if reference is not None:
-            shown = self._with_attribution(shown, needs, seen, reference, encoded.ids)
+            shown = self._with_attribution(shown, needs, seen, reference, encoded)
         require(
             shown.checks, str(self.model.module.dtype).removeprefix("torch."), f"{self.model.name}, seed {episode.seed}"
         )
         return shown
 
     def _with_attribution(
-        self, shown: RegressionObservation, needs: frozenset[str], seen: Reading, pair: tuple[int, int], ids: list[int]
+        self, shown: RegressionObservation, needs: frozenset[str], seen: Reading, pair: tuple[int, int], prompt: Encoded
     ) -> RegressionObservation:
         if "attribution" not in needs:
             return shown
         words = (self.model.decode([pair[0]]), self.model.decode([pair[1]]))
-        attribution, checks = attribute(seen, self.parts, pair, words, set(ids[1:]))
+        attribution, checks = attribute(seen, self.parts, pair, words, _written_tokens(prompt))
         return replace(shown, attribution=attribution, checks=shown.checks | checks)
 
     def _attention(self, prompt: Prompt, offsets: list[tuple[int, int]], seen: Reading) -> Any:
@@ -130,7 +135,8 @@ class RegressionPass:
             expected = decoding.baseline[step] if step < len(decoding.baseline) else None
             if decoding.divergence is None and expected is not None and token != expected:
                 decoding.divergence = (seen, (expected, token))
-            if token == self.model.tokenizer.eos_token_id or "\n" in self.model.decode([token]):
+            if token in self.model.end_tokens or "\n" in self.model.decode([token]):
+                decoding.ended = True
                 break
             if step + 1 < MAX_NEW_TOKENS:
                 seen = self._run([token], cache, episode.seed)
@@ -174,6 +180,11 @@ class RegressionPass:
                 "check its weights, or try --claims-dtype float32"
             )
         return seen
+
+
+def _written_tokens(prompt: Encoded) -> set[int]:
+    """The distinct tokens of a prompt's text; BOS stands for no text."""
+    return {token for token, (start, end) in zip(prompt.ids, prompt.offsets, strict=True) if end > start}
 
 
 def _common_prefix(first: list[int], second: list[int]) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from optim_hunter.claim import Claim
+from optim_hunter.claim import Claim, Condition
 from optim_hunter.stats.conditions import Result, bootstrap_test, t_test
 from optim_hunter.stats.search import find_candidate, halves
 from optim_hunter.stats.verdict import Combined, combine, with_losses
@@ -27,7 +27,9 @@ class SeedNumber:
 class Tested:
     """The tested conditions of one claim on one model.
 
-    `roles` says which seeds found the candidate (`find`) and which confirmed it (`confirm`); without a search
+    `columns` names, for a condition that has several numbers a seed, the one that is nearest to failing; `values`
+    are its numbers. `roles` says which seeds found the candidate (`find`) and which confirmed it (`confirm`); without
+    a search
     every seed confirms. `losses` is the same test with missing seeds scored as losses.
     """
 
@@ -36,6 +38,7 @@ class Tested:
     losses: Combined
     candidate: tuple[int, ...] | None
     roles: Mapping[int, str]
+    columns: Mapping[str, int | None]
     values: Mapping[str, np.ndarray]
     missing: int
 
@@ -54,25 +57,29 @@ def examine(
     seeds = [number.seed for number in numbers]
     finding, confirming = halves(seeds) if claim.search and named is None else ((), tuple(seeds))
     found = {number.seed: number.values for number in numbers if number.values is not None}
-    candidate = named if claim.search else None
+    candidate = named
     if finding:
         candidate = _search(claim, [found[seed] for seed in finding if seed in found])
     used = [found[seed] for seed in confirming if seed in found]
     if not used or (claim.search and candidate is None):
         return None
     values = {
-        condition.name: np.array([_pick(entry[condition.name], candidate) for entry in used])
+        condition.name: np.array([_pick(entry[condition.name], candidate) for entry in used], dtype=float)
         for condition in claim.quantities
     }
     missing = len(confirming) - len(used)
     roles = dict.fromkeys(finding, "find") | dict.fromkeys(confirming, "confirm")
-    results = _test(claim, values, estimate)
+    tested = {one.name: _test(claim, one, values[one.name], estimate) for one in claim.quantities}
     lost = {
-        condition.name: with_losses(values[condition.name], missing, condition.smallest_effect)
-        for condition in claim.quantities
+        one.name: _test(claim, one, with_losses(values[one.name], missing, one.smallest_effect), estimate)
+        for one in claim.quantities
     }
-    losses = _combine(claim, _test(claim, lost, estimate))
-    return Tested(results, _combine(claim, results), losses, candidate, roles, values, missing)
+    columns = {name: column for name, (_, column) in tested.items()}
+    shown = {name: numbers if columns[name] is None else numbers[:, columns[name]] for name, numbers in values.items()}
+    results = {name: result for name, (result, _) in tested.items()}
+    return Tested(
+        results, _combine(claim, tested), _combine(claim, lost), candidate, roles, columns, shown, missing
+    )  # fmt: skip
 
 
 def _search(claim: Claim, found: Sequence[Mapping[str, Any]]) -> tuple[int, ...] | None:
@@ -82,20 +89,24 @@ def _search(claim: Claim, found: Sequence[Mapping[str, Any]]) -> tuple[int, ...]
     return find_candidate(arrays, {condition.name: condition.smallest_effect for condition in claim.conditions})
 
 
-def _pick(value: Any, candidate: tuple[int, ...] | None) -> float:
-    return float(value if candidate is None else value[candidate])
+def _pick(value: Any, candidate: tuple[int, ...] | None) -> Any:
+    return value if candidate is None else value[candidate]
 
 
-def _test(claim: Claim, values: Mapping[str, np.ndarray], estimate: Mapping[str, float] | None) -> dict[str, Result]:
-    return {
-        condition.name: bootstrap_test(
-            values[condition.name], estimate[condition.name], condition.smallest_effect, claim.alpha
-        )
-        if estimate is not None
-        else t_test(values[condition.name], condition.smallest_effect, claim.alpha)
-        for condition in claim.quantities
-    }
+def _test(
+    claim: Claim, condition: Condition, values: np.ndarray, estimate: Mapping[str, float] | None
+) -> tuple[Result, int | None]:
+    """A condition with several numbers a seed must hold for each (intersection-union), and any of them may refute it
+    (Bonferroni); the result is that of the number nearest to failing, with its column."""
+    if estimate is not None:
+        return bootstrap_test(values, estimate[condition.name], condition.smallest_effect, claim.alpha), None
+    if values.ndim == 1:
+        return t_test(values, condition.smallest_effect, claim.alpha), None
+    results = [t_test(column, condition.smallest_effect, claim.alpha) for column in values.T]
+    worst = max(range(len(results)), key=lambda column: (results[column].p, -results[column].effect))
+    p_refuted = min(1.0, len(results) * min(result.p_refuted for result in results))
+    return replace(results[worst], p_refuted=p_refuted), worst
 
 
-def _combine(claim: Claim, results: Mapping[str, Result]) -> Combined:
-    return combine({condition.name: results[condition.name] for condition in claim.conditions})
+def _combine(claim: Claim, tested: Mapping[str, tuple[Result, int | None]]) -> Combined:
+    return combine({condition.name: tested[condition.name][0] for condition in claim.conditions})

@@ -54,12 +54,12 @@ def verdict_of(p_adjusted: float, p_refuted_adjusted: float, n: int, alpha: floa
 
 
 def with_losses(
-    values: Float[np.ndarray, "seed"], missing: int, smallest_effect: float
-) -> Float[np.ndarray, "seed_or_loss"]:
+    values: Float[np.ndarray, "seed *column"], missing: int, smallest_effect: float
+) -> Float[np.ndarray, "seed_or_loss *column"]:
     """The numbers with every missing seed scored as a loss.
 
     A loss is the worst number seen, or as far below the smallest effect as the best one is above it,
     whichever is lower.
     """
-    worst = min(float(values.min()), 2 * smallest_effect - float(values.max()))
-    return np.concatenate([values, np.full(missing, worst)])
+    worst = np.minimum(values.min(axis=0), 2 * smallest_effect - values.max(axis=0))
+    return np.concatenate([values, np.tile(worst, (missing, *[1] * (values.ndim - 1)))])

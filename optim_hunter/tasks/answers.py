@@ -6,7 +6,7 @@ import re
 
 from optim_hunter.claim import NoValue
 
-NUMBER = re.compile(r"[+\-−]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?|[+\-−]?\.\d+")
+NUMBER = re.compile(r"[+\-−]?([0-9]{1,3}(,[0-9]{3})+|[0-9]+)(\.[0-9]+)?|[+\-−]?\.[0-9]+")
 
 
 def first_line(answer: str) -> str:
