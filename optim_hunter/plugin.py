@@ -32,6 +32,7 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
 )  # fmt: skip
 INI_OPTIONS = ("model", "seeds", "corpus")
 VERDICT = "verdict"
+SEED = "seed"
 
 
 class Refuted(Failed):
@@ -198,6 +199,7 @@ class ClaimsPlugin:
             from optim_hunter.progress import SeedProgress
 
             self.progress = SeedProgress(seeds)
+            self.config.pluginmanager.get_plugin("terminalreporter").showfspath = False
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> bool | None:
@@ -211,8 +213,11 @@ class ClaimsPlugin:
     # items
 
     @pytest.hookimpl(tryfirst=True, specname="pytest_runtest_setup")
-    def pytest_skip_without_gpu(self, item: pytest.Item) -> None:
-        """Skip what needs a GPU where there is none."""
+    def pytest_before_setup(self, item: pytest.Item) -> None:
+        """Say what comes, and skip what needs a GPU where there is none."""
+        case, _ = case_of(item)
+        if self.progress is not None and case is not None:
+            self.progress.show(f"{case.claim.id} on {case.model}")
         if item.get_closest_marker("gpu") is not None:
             import torch
 
@@ -226,8 +231,6 @@ class ClaimsPlugin:
         if case is None or not isinstance(item, pytest.Function):
             return
         self._bind(case, item)
-        if self.progress is not None:
-            self.progress.show(f"{case.claim.id} on {case.model}")
         if seed is None:
             decision = self.run.decide(case)
             self._note(item, decision)
@@ -257,6 +260,7 @@ class ClaimsPlugin:
         if seed is None:
             self._conclude(self.run.decide(case))
             return True
+        pyfuncitem.user_properties.append((SEED, seed))
         with seed_outcome():
             number = self.run.number(case, seed)
         if number.values is None:
@@ -282,7 +286,6 @@ class ClaimsPlugin:
         report = yield
         if report.when == "teardown":
             report.claim_entry = item.stash.get(ENTRY, None)
-            report.claim_seed = case_of(item)[1] is not None
         return report
 
     def pytest_runtest_logreport(self, report: Any) -> None:
@@ -291,7 +294,7 @@ class ClaimsPlugin:
             return
         if self.ledger is not None and getattr(report, "claim_entry", None) is not None:
             self.ledger.add(report.claim_entry)
-        if self.progress is not None and getattr(report, "claim_seed", False):
+        if self.progress is not None and any(name == SEED for name, _ in report.user_properties):
             self.progress.advance()
 
     # reports
@@ -299,11 +302,12 @@ class ClaimsPlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: Any) -> tuple[str, str, str] | None:
         """Print nothing for a passed seed while the live line tells of it."""
-        if self.progress is None or report.when != "call":
+        if self.progress is None or (report.passed and report.when != "call"):
             return None
+        if report.passed and any(name == SEED for name, _ in report.user_properties):
+            return "passed", "", ""
         self.progress.hide()
-        seed = not report.nodeid.endswith(f"-{VERDICT}]") and "[" in report.nodeid
-        return ("passed", "", "") if report.passed and seed else None
+        return None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Iterator[None]:
