@@ -199,7 +199,8 @@ class ClaimsPlugin:
             from optim_hunter.progress import SeedProgress
 
             self.progress = SeedProgress(seeds)
-            self.config.pluginmanager.get_plugin("terminalreporter").showfspath = False
+            reporter: Any = self.config.pluginmanager.get_plugin("terminalreporter")
+            reporter.showfspath = False
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> bool | None:
@@ -212,12 +213,17 @@ class ClaimsPlugin:
 
     # items
 
-    @pytest.hookimpl(tryfirst=True, specname="pytest_runtest_setup")
-    def pytest_before_setup(self, item: pytest.Item) -> None:
-        """Say what comes, and skip what needs a GPU where there is none."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """Say what comes: here, since the output of an item's own phases is captured."""
         case, _ = case_of(item)
         if self.progress is not None and case is not None:
             self.progress.show(f"{case.claim.id} on {case.model}")
+        return (yield)
+
+    @pytest.hookimpl(tryfirst=True, specname="pytest_runtest_setup")
+    def pytest_skip_without_gpu(self, item: pytest.Item) -> None:
+        """Skip what needs a GPU where there is none."""
         if item.get_closest_marker("gpu") is not None:
             import torch
 
