@@ -263,11 +263,10 @@ def test_the_published_configuration_is_read_alike_in_the_hubs_form() -> None:
 
 
 @pytest.mark.parametrize("name", ["planted:kernel-regression", "planted:late-mlp-twin"])
-def test_planted_models_open_in_their_own_dtype(name: str) -> None:
-    model = open_language_model(name, None, None)
-    assert model.dtype == "float32"
+def test_planted_models_open_in_float32_whatever_the_claims_run_in(name: str) -> None:
+    model = open_language_model(name, None, "bfloat16")
+    assert (model.dtype, model.module.dtype) == ("float32", torch.float32)
     assert model.encode("1.5").ids[0] == model.tokenizer.bos_token_id
-    assert open_language_model(name, None, "bfloat16").module.dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("name", ["recorded:llama-3.1-8b", "linear", "planted:comma-raises-but"])

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from optim_hunter.cases import Case
 from optim_hunter.claim import Condition
 from optim_hunter.evidence.pictures import figures_of
 from optim_hunter.evidence.sentences import sentence_of
@@ -22,6 +23,9 @@ from optim_hunter.stats.decision import SeedNumber, Tested
 SCHEMA = 1
 PACKAGES = ("torch", "transformers", "transformer-lens", "numpy", "scipy", "scikit-learn", "statsmodels",
             "pytest", "pytest-html", "plotly", "optim-hunter")  # fmt: skip
+
+DESCRIBED = ("corpus", "source_of_model", "device", "dtype", "forward_passes", "tokens_run")
+"""What a subject says of itself."""
 
 
 class Ledger:
@@ -87,8 +91,7 @@ def entry_of(decision: Decision, run: Run, expected: str | None, registration: s
         again: the command that runs this case again.
     """
     case, claim = decision.case, decision.case.claim
-    numbers = list(run.numbers.get(case.key, {}).values())
-    described = run.descriptions.get(case.model, {})
+    numbers = sorted(run.numbers.get(case.key, {}).values(), key=lambda number: number.seed)
     return {
         "claim": claim.id,
         "model": case.model,
@@ -104,11 +107,33 @@ def entry_of(decision: Decision, run: Run, expected: str | None, registration: s
         "alpha": claim.alpha,
         "family": claim.family,
         "family_size": decision.family_size,
+        "seeds_to_settle": decision.seeds_to_settle,
+        "candidate": list(decision.tested.candidate) if decision.tested and decision.tested.candidate else None,
+        **_seeds(case, numbers, decision.tested),
+        **_trust(decision, run, registration),
+        **{key: run.descriptions.get(case.model, {}).get(key) for key in DESCRIBED},
+        "figures": figures_of(decision, numbers, run.profiles.get(case.key, [])),
+        "again": again,
+    }
+
+
+def _seeds(case: Case, numbers: list[SeedNumber], tested: Tested | None) -> dict[str, Any]:
+    """The seeds, what each gave, and which gave nothing."""
+    return {
         "seeds": list(case.seeds),
         "at_registered_seeds": case.at_registered_seeds,
-        "missing": [{"seed": one.seed, "reason": one.missing} for one in numbers if one.values is None],
         "reanalysis": case.is_reanalysis,
-        "control": case.is_control,
+        "missing": [{"seed": one.seed, "reason": one.missing} for one in numbers if one.values is None],
+        "numbers": [number_entry(one, tested) for one in numbers],
+    }
+
+
+def _trust(decision: Decision, run: Run, registration: str) -> dict[str, Any]:
+    """Why a reader may believe the numbers: registration, controls, instrument checks."""
+    return {
+        "definition_hash": decision.case.definition_hash,
+        "registration": registration,
+        "control": decision.case.is_control,
         "controls": [
             {
                 "model": control.model,
@@ -118,20 +143,7 @@ def entry_of(decision: Decision, run: Run, expected: str | None, registration: s
             }
             for control, verdict in decision.controls
         ],
-        "definition_hash": case.definition_hash,
-        "registration": registration,
-        "corpus": described.get("corpus"),
-        "source_of_model": described.get("source_of_model"),
-        "device": described.get("device"),
-        "dtype": described.get("dtype"),
-        "forward_passes": described.get("forward_passes"),
-        "tokens_run": described.get("tokens_run"),
-        "candidate": list(decision.tested.candidate) if decision.tested and decision.tested.candidate else None,
-        "seeds_to_settle": decision.seeds_to_settle,
-        "checks": run.check_table(case),
-        "numbers": [number_entry(one, decision.tested) for one in sorted(numbers, key=lambda one: one.seed)],
-        "figures": figures_of(decision, numbers, run.profiles.get(case.key, [])),
-        "again": again,
+        "checks": run.check_table(decision.case),
     }
 
 

@@ -148,14 +148,6 @@ def freeze(module: PreTrainedModel, device: str) -> PreTrainedModel:
     return module.requires_grad_(False)
 
 
-def cast(module: PreTrainedModel, dtype: str) -> PreTrainedModel:
-    """The module itself with its parameters in another dtype; rotary frequencies are buffers and stay as they are."""
-    for parameter in module.parameters():
-        parameter.data = parameter.data.to(DTYPES[dtype])
-    module.config.dtype = DTYPES[dtype]
-    return module
-
-
 def dequantise(gguf: Path, folder: Path) -> None:
     """Read a GGUF file and write it as float32 safetensors, configuration and tokenizer into `folder`.
 

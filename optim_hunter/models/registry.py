@@ -181,7 +181,7 @@ def open_language_model(name: str, device: str | None, dtype: str | None) -> Lan
     device = choose_device(device, needs_gpu=marker(name) == "gpu")
     chosen = choose_dtype(dtype, device)
     if _is_planted(name):
-        return _open_planted(name, device, dtype and chosen)
+        return _open_planted(name, device)
     if name.startswith(RANDOM):
         return _open_random(name, device, chosen)
     return _open_fetched(name, device, chosen)
@@ -201,16 +201,16 @@ def _open_fetched(name: str, device: str, dtype: str) -> LanguageModel:
     return LanguageModel(name, module, tokenizer, fetched.provenance, device, dtype)
 
 
-def _open_planted(name: str, device: str, dtype: str | None) -> LanguageModel:
-    """A planted model, in its own dtype unless another is asked for: its answer is built in to that precision."""
+def _open_planted(name: str, device: str) -> LanguageModel:
+    """A planted model, in float32 whatever dtype the claims run in: its answer is built in to that precision."""
     from optim_hunter.models import planted
     from optim_hunter.models.language import LanguageModel
-    from optim_hunter.models.loading import cast, freeze
+    from optim_hunter.models.loading import freeze
 
     built, tokenizer = planted.build(name)
-    module = freeze(cast(built, dtype) if dtype else built, device)
+    module = freeze(built, device)
     provenance = Provenance("built by optim_hunter.models.planted", None, None, "MIT", "its answer was built in")
-    return LanguageModel(name, module, tokenizer, provenance, device, str(module.dtype).removeprefix("torch."))
+    return LanguageModel(name, module, tokenizer, provenance, device, "float32")
 
 
 def _open_random(name: str, device: str, dtype: str) -> LanguageModel:
