@@ -18,6 +18,7 @@ from optim_hunter.cases import Case, cases_of
 from optim_hunter.claim import Claim, InvalidInstrument, NoValue, UserError, Verdict, parse_seeds
 from optim_hunter.outputs import output_folder, start_html
 from optim_hunter.registration import Registrations, read_registrations, write_lock
+from optim_hunter.tasks.corpus import check_corpus
 
 OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("model", {"action": "append", "help": "run claims on this model instead of their own (repeatable): a registry "
@@ -95,6 +96,7 @@ class ClaimsPlugin:
                 parse_seeds(self.seeds)
             for name in self.models:
                 models.check_name(name)
+            check_corpus(option(config, "corpus"))
             self.registrations: Registrations = read_registrations(config.rootpath)
         except UserError as error:
             raise pytest.UsageError(str(error)) from None

@@ -195,6 +195,7 @@ def test_registering_writes_the_lock_and_a_change_is_amended(pytester, claims):
         (["--claims-seeds=5,3"], "*seeds '5,3': they must ascend*"),
         (["--claims-model=smolm2"], "*smollm2-135m*"),
         (["--claims-model=./nowhere"], "*nowhere*"),
+        (["--claims-corpus=nowhere.txt"], "*corpus nowhere.txt: there is no such file; give*"),
     ],
 )
 def test_bad_options_end_in_one_line_before_anything_runs(pytester, claims, arguments, message):

@@ -47,6 +47,16 @@ def read_corpus(source: str | Path | None) -> Corpus:
     return corpus_of(path.name, read_text(path), "")
 
 
+def check_corpus(source: str | None) -> None:
+    """Read a corpus file that was named, before any long work; the hub is not asked yet.
+
+    Raises:
+        UserError: as `read_corpus`.
+    """
+    if source is not None and source != HUB_NAME:
+        read_corpus(source)
+
+
 def corpus_of(name: str, text: str, note: str) -> Corpus:
     """Split a text into its stories.
 
