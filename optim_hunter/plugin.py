@@ -16,22 +16,13 @@ from _pytest.outcomes import Failed, Skipped
 import optim_hunter.models.registry as models
 from optim_hunter.cases import Case, cases_of
 from optim_hunter.claim import Claim, InvalidInstrument, NoValue, UserError, Verdict, parse_seeds
+from optim_hunter.options import option, pytest_addoption
 from optim_hunter.outputs import output_folder, start_html
 from optim_hunter.registration import Registrations, read_registrations, write_lock
 from optim_hunter.tasks.corpus import check_corpus
 
-OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("model", {"action": "append", "help": "run claims on this model instead of their own (repeatable): a registry "
-               "name, owner/name@revision, a folder, random:NAME; claims about the linear model are not touched"}),
-    ("seeds", {"help": "100 (that many), 0-99 or 3,5,8; the registered seeds of each claim by default. "
-               "Controls always run their own: with fewer they could not fail"}),
-    ("device", {"help": "torch device, such as cpu or cuda; by default what the model's marker says"}),
-    ("dtype", {"help": "float32, bfloat16 or float16; by default float32 on a CPU and bfloat16 on a GPU"}),
-    ("corpus", {"help": "stories for the stories claims: a .txt or .gz file with <|endoftext|> between stories, or "
-                "roneneldan/TinyStories; the packaged corpus by default"}),
-    ("out", {"help": "folder for ledger.json and evidence.html (default: reports/<time>, linked as reports/latest)"}),
-)  # fmt: skip
-INI_OPTIONS = ("model", "seeds", "corpus")
+__all__ = ["observation", "pytest_addoption", "pytest_configure"]
+
 VERDICT = "verdict"
 SEED = "seed"
 
@@ -48,17 +39,6 @@ class Missing(Skipped):
     """A seed without a number."""
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of claims in one group."""
-    group = parser.getgroup("claims", "claims of interpretability papers")
-    for name, settings in OPTIONS:
-        group.addoption(f"--claims-{name}", dest=f"claims_{name}", **settings)
-    group.addoption("--claims-register", action="store_true", help="write claims/register.lock and run nothing")
-    parser.addini("claims_model", "default of --claims-model", type="args")
-    for name in ("seeds", "corpus"):
-        parser.addini(f"claims_{name}", f"default of --claims-{name}", type="string")
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers and refuse bad options before anything is collected."""
     for marker, meaning in (
@@ -68,14 +48,6 @@ def pytest_configure(config: pytest.Config) -> None:
     ):
         config.addinivalue_line("markers", f"{marker}: {meaning}")
     config.pluginmanager.register(ClaimsPlugin(config), "optim_hunter_claims")
-
-
-def option(config: pytest.Config, name: str) -> Any:
-    """An option from the command line, else from the ini file, else None."""
-    value = config.getoption(f"claims_{name}")
-    if value is None and name in INI_OPTIONS:
-        value = config.getini(f"claims_{name}") or None
-    return value
 
 
 class ClaimsPlugin:
