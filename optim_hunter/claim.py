@@ -21,6 +21,9 @@ MISSING_LIMIT = 0.10
 """A claim with a larger share of seeds without a number is *invalid*."""
 
 
+ADDED_LATER = {"added later": True}
+"""Metadata of a field that came after claims had been registered: at its default it does not enter their hashes."""
+
 NEEDS = frozenset({"answer", "attribution", "attention"})
 """What a claim may ask of a pass: the greedy answer as text; the direct logit attribution of the pair of answer
 tokens; the attention mass on earlier values."""
@@ -136,10 +139,16 @@ class Claim:
         plain = dataclasses.asdict(self)
         for protocol, entry in zip(self.protocols, plain["protocols"], strict=True):
             del entry["models"]
-            entry["task"] = {"kind": type(protocol.task).__name__, **dataclasses.asdict(protocol.task)}
+            entry["task"] = {"kind": type(protocol.task).__name__, **_stated(protocol.task)}
         plain["needs"] = sorted(self.needs)
         plain["controls"] = {name: str(verdict) for name, verdict in self.controls.items()}
         return plain
+
+
+def _stated(task: Any) -> dict[str, Any]:
+    """The fields of a task, without those added later that are at their defaults."""
+    silent = {one.name for one in dataclasses.fields(task) if one.metadata and getattr(task, one.name) == one.default}
+    return {name: value for name, value in dataclasses.asdict(task).items() if name not in silent}
 
 
 Measure = Callable[..., Any]

@@ -1,15 +1,24 @@
-"""The command line: `optim-hunter report LEDGER` makes the evidence page from a ledger alone."""
+"""The command line: `optim-hunter report LEDGER` makes a page of a ledger, `optim-hunter store` shows what is kept."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from optim_hunter.claim import UserError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+    from optim_hunter.observe.store import StoredFile
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report.add_argument("ledger", type=Path, help="ledger.json of a run")
     report.add_argument("-o", "--out", type=Path, help="the page (default: report.html beside the ledger)")
     report.set_defaults(run=lambda chosen: make_report(chosen.ledger, chosen.out))
+    _add_store_commands(commands.add_parser("store", help="list what passes and fits showed, or prune it"))
     chosen = parser.parse_args(arguments)
     try:
         print(chosen.run(chosen))
@@ -61,3 +71,78 @@ def read_ledger(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise UserError(f"{path} is no ledger of schema {SCHEMA}: give the ledger.json of a run of this version")
     return content
+
+
+def _add_store_commands(store: argparse.ArgumentParser) -> None:
+    place = "the store (default: the one in the cache)"
+    store.add_argument("--store", metavar="FOLDER", help=place)
+    store.set_defaults(run=lambda chosen: list_store(chosen.store))
+    prune = store.add_subparsers(metavar="COMMAND").add_parser(
+        "prune", help="remove what killed processes left, and what is asked for"
+    )
+    # suppressed, else this default would undo a --store that stands before `prune`
+    prune.add_argument("--store", metavar="FOLDER", default=argparse.SUPPRESS, help=place)
+    prune.add_argument("--older-than", type=float, default=math.inf, metavar="DAYS", help="what was stored before that")
+    prune.add_argument("--damaged", action="store_true", help="the files that were set aside as damaged")
+    prune.add_argument("--all", action="store_true", help="everything, except what a process may be writing now")
+    prune.set_defaults(run=lambda chosen: prune_store(chosen.store, chosen.older_than, chosen.damaged, chosen.all))
+
+
+def list_store(folder: str | None = None) -> str:
+    """A table of what a store holds, by kind and by model or corpus.
+
+    Raises:
+        UserError: no such folder.
+    """
+    from rich.console import Console
+
+    from optim_hunter.observe.store import store_folder, stored_files
+
+    place = store_folder(folder)
+    console = Console()
+    with console.capture() as captured:
+        console.print(_table(stored_files(place)))
+    return f"{place}\n{captured.get().rstrip()}"
+
+
+def _table(files: list[StoredFile]) -> Table:
+    from rich.table import Column, Table
+
+    groups: defaultdict[tuple[str, str], list[StoredFile]] = defaultdict(list)
+    for file in files:
+        groups[file.subject() if file.state == "stored" else (file.state, "")].append(file)
+    times = [Column(name, no_wrap=True) for name in ("oldest", "newest")]
+    table = Table("what", "model or corpus", "files", "size", *times)
+    for group in sorted(groups):
+        table.add_row(*_row(group, groups[group]))
+    table.add_section()
+    table.add_row(*_row(("total", ""), files))
+    return table
+
+
+def _row(group: tuple[str, str], files: list[StoredFile]) -> list[Text]:
+    from rich.filesize import decimal
+    from rich.text import Text
+
+    times = sorted(f"{datetime.fromtimestamp(file.written):%Y-%m-%d %H:%M}" for file in files)
+    size = decimal(sum(file.size for file in files))
+    return [Text(cell) for cell in (*group, f"{len(files):,}", size, *(times[:1] + times[-1:]))]
+
+
+def prune_store(folder: str | None, older_than: float, damaged: bool, everything: bool) -> str:
+    """Remove files of a store (ages in days) and say in one line what was removed.
+
+    Raises:
+        UserError: no such folder; a negative age; a file cannot be removed.
+    """
+    from rich.filesize import decimal
+
+    from optim_hunter.observe.store import prune, store_folder
+
+    if not older_than >= 0:
+        raise UserError(f"--older-than {older_than:g} is no age: give zero days or more")
+    place = store_folder(folder)
+    removed = prune(place, -math.inf if everything else older_than, damaged or everything)
+    states = Counter(file.state for file in removed)
+    what = ", ".join(f"{number:,} {state}" for state, number in sorted(states.items())) or "nothing"
+    return f"removed {what} ({decimal(sum(file.size for file in removed))}) from {place}"

@@ -130,6 +130,7 @@ class ClaimsPlugin:
         claims = {case.claim.id for _, case, _ in selected if case is not None}
         if not claims or self.config.option.collectonly or self.config.option.claims_register:
             return
+        from optim_hunter.observe.store import open_store
         from optim_hunter.observe.subjects import Options
         from optim_hunter.run import Run
 
@@ -141,7 +142,10 @@ class ClaimsPlugin:
         }
         options = Options(*(option(self.config, name) for name in ("device", "dtype", "corpus")))
         sizes = self.registrations.family_sizes(case.claim for case in self.collected.values())
-        self.run = Run(cases, options, sizes)
+        try:
+            self.run = Run(cases, options, sizes, open_store(option(self.config, "store")))
+        except UserError as error:
+            raise pytest.UsageError(str(error)) from None
         if not hasattr(self.config, "workerinput"):
             self._open_ledger(self.session)
             self._open_progress(sum(seed is not None for _, case, seed in selected if case is not None))

@@ -12,8 +12,9 @@ from optim_hunter.cases import Case
 from optim_hunter.claim import MINIMUM_SEEDS, InvalidInstrument, NoValue, UserError, Verdict
 from optim_hunter.observe.checks import TOLERANCES
 from optim_hunter.observe.plan import unite
+from optim_hunter.observe.store import Store
 from optim_hunter.observe.subjects import Options, Subject, open_subject
-from optim_hunter.stats.decision import SeedNumber, Tested, examine
+from optim_hunter.stats.decision import SeedNumber, Tested, examine, mean_of_queries
 from optim_hunter.stats.families import holm
 from optim_hunter.stats.power import seeds_to_settle
 from optim_hunter.stats.verdict import too_many_missing, verdict_of
@@ -47,12 +48,14 @@ class Decision:
 class Run:
     """The state of one run over its cases.
 
-    `family_sizes` maps a family to its registered size; `calls` holds the measure of each case.
+    `family_sizes` maps a family to its registered size; `store` spares what an earlier run has seen; `calls` holds the
+    measure of each case.
     """
 
     cases: Mapping[tuple[str, str, str], Case]
     options: Options
     family_sizes: Mapping[str, int]
+    store: Store | None = None
     calls: dict[tuple[str, str, str], Call] = field(default_factory=dict)
     numbers: dict[tuple[str, str, str], dict[int, SeedNumber]] = field(default_factory=dict)
     estimates: dict[tuple[str, str, str], Mapping[str, float]] = field(default_factory=dict)
@@ -83,15 +86,21 @@ class Run:
         return self._decisions[case.key]
 
     def _measure(self, case: Case, seed: int) -> SeedNumber:
-        try:
-            observation = self.observe(case, seed)
-            self._note_checks(case, observation)
-            number = SeedNumber(seed, self._values(case, observation))
-        except NoValue as reason:
-            return SeedNumber(seed, None, str(reason))
+        queries, reasons = [], []
+        for query in range(getattr(case.protocol.task, "queries_per_seed", 1)):
+            try:
+                queries.append(self._measure_query(case, seed, query))
+            except NoValue as reason:
+                reasons.append(str(reason))
+        return mean_of_queries(seed, queries, reasons)
+
+    def _measure_query(self, case: Case, seed: int, query: int) -> dict[str, Any]:
+        observation = self.observe(case, seed, query)
+        self._note_checks(case, observation)
+        values = self._values(case, observation)
         if case.profile is not None:
             self.profiles.setdefault(case.key, []).append(case.profile(observation))
-        return number
+        return values
 
     def _values(self, case: Case, observation: Any) -> dict[str, Any]:
         """The measure's values; an error in the test's own code is a UserError with that error as its cause."""
@@ -103,18 +112,18 @@ class Run:
             raise UserError(f"{case.claim.id}: its test raised {type(error).__name__}: {error}") from error
         return named_values(case, measured)
 
-    def observe(self, case: Case, seed: int | None) -> Any:
+    def observe(self, case: Case, seed: int | None, query: int = 0) -> Any:
         """What a pass shows of a seed; the last observation is kept, so that asking twice costs nothing.
 
         Raises:
             InvalidInstrument: the model cannot be opened or measured; the same line is raised for every seed.
         """
-        scope = case.model, case.protocol.task, seed
+        scope = case.model, case.protocol.task, seed, query
         if self._last is None or self._last[0] != scope:
             self._raise_if_broken(case)
             subject = self._subject(case)
             try:
-                self._last = scope, subject.observe(case.protocol.task, seed)
+                self._last = scope, subject.observe(case.protocol.task, seed, query)
             except InvalidInstrument as error:
                 self._broken[case.model] = str(error)
                 raise
@@ -143,7 +152,8 @@ class Run:
         if self._resident is None or self._resident[0] != case.model:
             self._resident = None
             try:
-                self._resident = case.model, open_subject(case.model, self.options, self._plans(case.model))
+                subject = open_subject(case.model, self.options, self._plans(case.model), self.store)
+                self._resident = case.model, subject
             except UserError as error:
                 self._broken[case.model] = str(error)
                 raise InvalidInstrument(str(error)) from None
@@ -155,7 +165,7 @@ class Run:
         if scope not in self._prechecked:
             try:
                 subject.precheck(case.protocol.task, case.seeds)
-            except UserError as error:
+            except (UserError, InvalidInstrument) as error:
                 self._broken[scope] = str(error)
                 raise InvalidInstrument(str(error)) from None
             self._prechecked.add(scope)
@@ -200,9 +210,13 @@ class Run:
             tested = self._tested(case)
         except (InvalidInstrument, UserError, NoValue) as error:
             return Decision(case, Verdict.INVALID, str(error), controls=controls)
-        lost = [number.missing for number in self.numbers[case.key].values() if number.values is None]
-        if too_many_missing(len(lost), len(case.seeds)):
-            reason = f"{len(lost)} of {len(case.seeds)} seeds gave no number, more than 10 %; the first: {lost[0]}"
+        lost = [number for number in self.numbers[case.key].values() if number.lost]
+        if too_many_missing(sum(number.lost for number in lost), len(case.seeds)):
+            share = "" if all(number.lost == 1 for number in lost) else " or not for all queries"
+            reason = (
+                f"{len(lost)} of {len(case.seeds)} seeds gave no number{share}, more than 10 %; "
+                f"the first: {lost[0].missing}"
+            )
             return Decision(case, Verdict.INVALID, reason, tested, controls=controls)
         if tested is None:
             reason = f"{len(case.seeds)} seeds are too few to find a candidate on one half and confirm it on the other"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from optim_hunter.models.sources import Provenance
@@ -24,29 +26,28 @@ class Encoded:
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A causal language model, ready for passes: evaluation mode, no gradients, SDPA attention."""
+    """A causal language model. Its weights are opened when `module` is first asked for.
+
+    `context` is the longest prompt, in tokens; `fingerprint` a hash of what weights and tokenizer are made from.
+    """
 
     name: str
-    module: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
     provenance: Provenance
     device: str
     dtype: str
+    context: int
+    fingerprint: str
+    open_module: Callable[[], PreTrainedModel]
 
-    @property
-    def context(self) -> int:
-        """The longest prompt, in tokens."""
-        return int(self.module.config.get_text_config().max_position_embeddings)
+    @cached_property
+    def module(self) -> PreTrainedModel:
+        """The weights, ready for passes: evaluation mode, no gradients, SDPA attention.
 
-    @property
-    def layers(self) -> int:
-        """Number of transformer blocks."""
-        return int(self.module.config.get_text_config().num_hidden_layers)
-
-    @property
-    def heads(self) -> int:
-        """Number of query heads in a layer."""
-        return int(self.module.config.get_text_config().num_attention_heads)
+        Raises:
+            UserError: they cannot be opened.
+        """
+        return self.open_module()
 
     @property
     def end_tokens(self) -> frozenset[int]:

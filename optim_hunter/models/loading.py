@@ -131,6 +131,11 @@ def load_configuration(folder: Path) -> PreTrainedConfig:
     return configuration
 
 
+def context_of(configuration: PreTrainedConfig) -> int:
+    """The longest prompt of an architecture, in tokens."""
+    return int(configuration.get_text_config().max_position_embeddings)
+
+
 def random_model(configuration: PreTrainedConfig, dtype: str, device: str) -> PreTrainedModel:
     """The configuration's architecture with the random weights of `RANDOM_SEED`, drawn on the device."""
     generators = [torch.device(device)] if device != "cpu" else []

@@ -186,8 +186,8 @@ BUILDS: dict[str, Build] = {
 NAMES: tuple[str, ...] = tuple(name + suffix for name in BUILDS for suffix in ("", "-twin"))
 
 
-def build(name: str) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
-    """The planted model of this name (float32, on the CPU) and its tokenizer, the same on every call.
+def build(name: str) -> LlamaForCausalLM:
+    """The planted model of this name (float32, on the CPU), the same on every call; it reads `number_tokenizer`.
 
     Raises:
         UserError: no such planted model.
@@ -196,4 +196,4 @@ def build(name: str) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
         raise UserError(f"no planted model {name!r}: choose one of {', '.join(NAMES)}")
     tokenizer = number_tokenizer()
     construct = BUILDS[name.removesuffix("-twin")]
-    return construct(tokenizer, prompt_layout(tokenizer), name.endswith("-twin")), tokenizer
+    return construct(tokenizer, prompt_layout(tokenizer), name.endswith("-twin"))

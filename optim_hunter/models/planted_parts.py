@@ -22,6 +22,8 @@ from optim_hunter.tasks.regression import Episode
 INTEGERS = 2000
 """0 … 1999 are one token each; friedman_2 reaches about 1,762."""
 SPECIAL = ("[UNK]", "[BOS]", "[EOS]")
+CONTEXT = 8192
+"""Tokens that a planted model reads."""
 HEAD_SIZE = 64
 PAIRS = HEAD_SIZE // 2
 MLP_SIZE = 128
@@ -120,7 +122,7 @@ def blank_model(tokenizer: PreTrainedTokenizerFast, period: int, layers: int, he
         intermediate_size=MLP_SIZE,
         num_hidden_layers=layers,
         num_attention_heads=heads,
-        max_position_embeddings=8192,
+        max_position_embeddings=CONTEXT,
         rope_parameters={"rope_type": "default", "rope_theta": rope_base(period)},
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
+import inspect
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from optim_hunter.claim import UserError
-from optim_hunter.models.sources import Folder, Hub, PackagedGguf, Provenance, Source, fetch_first
+from optim_hunter.models.sources import (
+    Folder,
+    Hub,
+    PackagedGguf,
+    Provenance,
+    Source,
+    fetch_first,
+    read_settings,
+)
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig, PreTrainedTokenizerFast
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
     from optim_hunter.models.language import LanguageModel
 
@@ -193,35 +204,49 @@ def _is_planted(name: str) -> bool:
 
 def _open_fetched(name: str, device: str, dtype: str) -> LanguageModel:
     from optim_hunter.models.language import LanguageModel
-    from optim_hunter.models.loading import load_model, load_tokenizer
+    from optim_hunter.models.loading import context_of, load_configuration, load_model, load_tokenizer
 
     fetched = fetch_first(name, _entry(name).sources)
-    tokenizer = load_tokenizer(fetched.folder)
-    module = load_model(fetched.folder, dtype, device)
-    return LanguageModel(name, module, tokenizer, fetched.provenance, device, dtype)
+    tokenizer, configuration = load_tokenizer(fetched.folder), load_configuration(fetched.folder)
+    fingerprint = _fingerprint(asdict(fetched.provenance), *read_settings(fetched.folder))
+    open_module = partial(load_model, fetched.folder, dtype, device)
+    context = context_of(configuration)
+    return LanguageModel(name, tokenizer, fetched.provenance, device, dtype, context, fingerprint, open_module)
 
 
 def _open_planted(name: str, device: str) -> LanguageModel:
     """A planted model, in float32 whatever dtype the claims run in: its answer is built in to that precision."""
-    from optim_hunter.models import planted
+    from optim_hunter.models import planted, planted_parts
     from optim_hunter.models.language import LanguageModel
     from optim_hunter.models.loading import freeze
 
-    built, tokenizer = planted.build(name)
-    module = freeze(built, device)
+    def build() -> PreTrainedModel:
+        return freeze(planted.build(name), device)
+
+    tokenizer = planted_parts.number_tokenizer()
     provenance = Provenance("built by optim_hunter.models.planted", None, None, "MIT", "its answer was built in")
-    return LanguageModel(name, module, tokenizer, provenance, device, "float32")
+    fingerprint = _fingerprint(*(inspect.getsource(module) for module in (planted, planted_parts)))
+    context = planted_parts.CONTEXT
+    return LanguageModel(name, tokenizer, provenance, device, "float32", context, fingerprint, build)
 
 
 def _open_random(name: str, device: str, dtype: str) -> LanguageModel:
     from optim_hunter.models.language import LanguageModel
-    from optim_hunter.models.loading import random_model
+    from optim_hunter.models.loading import context_of, random_model
 
     base = name.removeprefix(RANDOM)
     configuration, tokenizer, origin = _architecture(base)
     note = f"random weights, seed 0, in the architecture of {base} ({origin})"
     provenance = Provenance("random weights", None, None, "none", note)
-    return LanguageModel(name, random_model(configuration, dtype, device), tokenizer, provenance, device, dtype)
+    fingerprint = _fingerprint(configuration.to_json_string(), tokenizer.backend_tokenizer.to_str())
+    open_module = partial(random_model, configuration, dtype, device)
+    context = context_of(configuration)
+    return LanguageModel(name, tokenizer, provenance, device, dtype, context, fingerprint, open_module)
+
+
+def _fingerprint(*made_from: Any) -> str:
+    """A hash of what a model is made from, as plain JSON data."""
+    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 
 
 def _architecture(base: str) -> tuple[PreTrainedConfig, PreTrainedTokenizerFast, str]:

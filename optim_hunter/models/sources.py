@@ -76,6 +76,15 @@ def missing_file(folder: Path, weights: bool = True) -> str | None:
     return _missing_weights(folder) if weights else None
 
 
+SETTINGS = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
+
+
+def read_settings(folder: Path) -> list[str]:
+    """The files of a model folder that say, beside its weights, what it computes; empty where one is not there."""
+    paths = [folder / name for name in SETTINGS]
+    return [path.read_text(encoding="utf-8") if path.is_file() else "" for path in paths]
+
+
 def _is_json_object(path: Path) -> bool:
     try:
         return isinstance(json.loads(path.read_text(encoding="utf-8")), dict)

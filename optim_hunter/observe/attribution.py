@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from optim_hunter.observe.instruments import DecoderParts, Reading
+from optim_hunter.observe.instruments import TokenReading
+from optim_hunter.observe.layouts import DecoderParts
+from optim_hunter.observe.logits import direct_contributions
 from optim_hunter.observe.observation import AttentionMass, Attribution
 
 
-def direct_contributions(
-    seen: Reading, parts: DecoderParts, tokens: Sequence[int]
-) -> Float[Tensor, "component candidate"]:
-    """What each component adds to the logits of `tokens` through the final norm's own scale.
-
-    RMSNorm divides by the root mean square of the whole residual stream, so that the contributions add up to
-    the logits (Elhage et al. 2021, with the scale taken as it was in the pass).
-    """
-    epsilon = getattr(parts.norm, "variance_epsilon", getattr(parts.norm, "eps", 0.0))
-    scale = parts.norm.weight.float() * torch.rsqrt(seen.residual.square().mean() + epsilon)  # type: ignore[operator]
-    return (seen.writes * scale) @ parts.unembed.weight[list(tokens)].float().T
-
-
 def attribute(
-    seen: Reading, parts: DecoderParts, pair: tuple[int, int], pair_text: tuple[str, str], prompt: set[int]
+    seen: TokenReading, parts: DecoderParts, pair: tuple[int, int], pair_text: tuple[str, str], prompt: set[int]
 ) -> tuple[Attribution, dict[str, float]]:
     """Attribution to the pair and to the prompt's tokens, and the relative errors of its two checks."""
     tokens = sorted(prompt | set(pair))
-    contributions = direct_contributions(seen, parts, tokens)
+    contributions, constant = direct_contributions(seen.writes, seen.residual, parts, tokens)
     columns = (tokens.index(pair[0]), tokens.index(pair[1]))
-    attributed = contributions.sum(0)[list(columns)]
+    attributed = (contributions.sum(0) + constant)[list(columns)]
     observed = seen.logits[list(pair)]
     sizes = (contributions[:, columns[0]] - contributions[:, columns[1]]).abs()
     error = (attributed[0] - attributed[1]) - (observed[0] - observed[1])
@@ -46,9 +32,8 @@ def attribute(
 
 
 def attention_mass(
-    rows: list[Float[Tensor, "head key"]], output_positions: list[int], feature_positions: list[int]
+    rows: Float[Tensor, "layer head key"], output_positions: list[int], feature_positions: list[int]
 ) -> AttentionMass:
     """Mass of each head's row on the tokens of the earlier outputs and of the features."""
-    stacked = torch.stack(rows)
-    outputs, features = (stacked[:, :, group].sum(-1).cpu().numpy() for group in (output_positions, feature_positions))
+    outputs, features = (rows[:, :, group].sum(-1).cpu().numpy() for group in (output_positions, feature_positions))
     return AttentionMass(outputs, features, len(output_positions), len(feature_positions))

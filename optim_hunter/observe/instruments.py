@@ -1,126 +1,101 @@
-"""Hooks that read a forward pass at its last position: component writes and attention rows.
+"""One forward pass, read at the asked positions: component writes, attention rows, head outputs, logits.
 
-Component writes are what each attention and MLP block adds to the residual stream. Attention rows are computed
-for the last query alone, from the rotated queries and keys, by a function registered with transformers'
-`AttentionInterface`; the output itself comes from SDPA.
+Component writes are what each attention and MLP block adds to the residual stream, taken by forward hooks and
+cloned, so that nothing else of the pass is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import AttentionInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+from transformers import PreTrainedModel
 
-from optim_hunter.claim import UserError
-
-ROWS_ATTENTION = "optim_hunter_rows"
+from optim_hunter.observe.attend import AttentionPass, attending
+from optim_hunter.observe.layouts import DecoderParts
+from optim_hunter.observe.streams import Stream
 
 
 @dataclass(frozen=True)
-class DecoderParts:
-    """The modules of a decoder that the instruments listen to."""
+class Look:
+    """What is read of a pass beside component writes and logits.
 
-    embed: nn.Module
-    attention: list[nn.Module]
-    mlp: list[nn.Module]
-    norm: nn.Module
-    unembed: nn.Linear
-
-
-def decoder_parts(module: nn.Module) -> DecoderParts:
-    """Where a Llama-like decoder keeps its parts.
-
-    Raises:
-        UserError: the architecture keeps them elsewhere, so that no write of it could be believed.
+    `positions` are counted from the end of each row's segment, as Python counts (−1 is its last token), the same
+    number for each row; by default the last token alone.
     """
-    try:
-        decoder: Any = module.model
-        layers: Any = decoder.layers
-        return DecoderParts(
-            decoder.embed_tokens,
-            [layer.self_attn for layer in layers],
-            [layer.mlp for layer in layers],
-            decoder.norm,
-            module.lm_head,  # type: ignore[arg-type]
-        )
-    except AttributeError as error:
-        raise UserError(
-            f"{type(module).__name__} is not built like Llama ({error}): "
-            "choose a model of the Llama, Mistral or Qwen family"
-        ) from None
+
+    rows: bool = False
+    heads: bool = False
+    positions: Sequence[Sequence[int]] | None = None
 
 
-@dataclass
-class Reading:
-    """What the instruments saw at the last position of one forward pass, in float32.
-
-    `writes` holds embedding, then attention and MLP of each layer; `rows` is empty unless asked for;
-    `rows_error` is the largest relative difference between an attention output rebuilt from its row and
-    the one that the model used.
-    """
+@dataclass(frozen=True)
+class TokenReading:
+    """What the instruments saw at one token of one prompt, in float32; see `Reading`."""
 
     logits: Float[Tensor, "vocabulary"]
     writes: Float[Tensor, "component d_model"]
     residual: Float[Tensor, "d_model"]
-    rows: list[Float[Tensor, "head key"]] = field(default_factory=list)
-    rows_error: float = 0.0
 
 
 @dataclass
-class _RowRecorder:
-    rows: list[Tensor] = field(default_factory=list)
-    error: float = 0.0
+class Reading:
+    """What the instruments saw of one pass, in float32.
 
-    def record(self, query: Tensor, key: Tensor, value: Tensor, scaling: float, output: Tensor) -> None:
-        groups = query.shape[1] // key.shape[1]
-        keys, values = (states[0].repeat_interleave(groups, 0).float() for states in (key, value))
-        row = torch.softmax(query[0, :, -1:].float() * scaling @ keys.transpose(1, 2), -1)
-        rebuilt, used = (row @ values).squeeze(1), output[0, -1].float()
-        self.rows.append(row.squeeze(1))
-        self.error = max(self.error, float((rebuilt - used).norm() / used.norm().clamp_min(1e-30)))
+    Attributes:
+        logits: the unembedding's output at the last token, before any soft cap.
+        writes: embedding, then attention and MLP of each layer.
+        residual: the input of the final norm.
+        rows: one tensor for each prompt, over its tokens (padding left out); empty unless asked for.
+        rows_error: largest relative difference between an attention output rebuilt from its rows and the one that
+            the model used.
+        heads_input: concatenated heads before W_O; None unless asked for.
+    """
 
+    logits: Float[Tensor, "row vocabulary"]
+    writes: Float[Tensor, "row position component d_model"]
+    residual: Float[Tensor, "row position d_model"]
+    rows: list[Float[Tensor, "layer head position key"]] = field(default_factory=list)
+    rows_error: Float[Tensor, "row"] | None = None
+    heads_input: Float[Tensor, "row position layer heads_d_head"] | None = None
 
-_recorder: ContextVar[_RowRecorder | None] = ContextVar("attention rows", default=None)
-
-
-def _attention_with_rows(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
-) -> tuple[Tensor, None]:
-    output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
-    recorder = _recorder.get()
-    if recorder is not None:
-        recorder.record(query, key, value, kwargs["scaling"], output)
-    return output, None
-
-
-AttentionInterface.register(ROWS_ATTENTION, _attention_with_rows)
-AttentionMaskInterface.register(ROWS_ATTENTION, sdpa_mask)
+    def last_token(self, row: int) -> TokenReading:
+        """What was seen at the last token of a row."""
+        return TokenReading(self.logits[row], self.writes[row, -1], self.residual[row, -1])
 
 
-def _last_position(output: Any) -> Float[Tensor, "d_model"]:
-    hidden: Tensor = output[0] if isinstance(output, tuple) else output
-    return hidden[0, -1].clone()
+@dataclass
+class _Taps:
+    """Forward hooks of one pass, and what they kept."""
+
+    columns: Int[Tensor, "row position"]
+    kept: dict[tuple[str, nn.Module], Tensor] = field(default_factory=dict)
+
+    def take(self, name: str, module: nn.Module, value: Any) -> None:
+        hidden: Tensor = value[0] if isinstance(value, tuple) else value
+        row = torch.arange(len(hidden), device=hidden.device)[:, None]
+        self.kept[name, module] = hidden[row, self.columns].float()
+
+    def outputs(self, name: str, modules: Sequence[nn.Module]) -> list[Any]:
+        return [module.register_forward_hook(lambda one, _, out: self.take(name, one, out)) for module in modules]
+
+    def inputs(self, name: str, modules: Sequence[nn.Module]) -> list[Any]:
+        def keep(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            self.take(name, module, args[0] if args else kwargs["hidden_states"])
+
+        return [module.register_forward_pre_hook(keep, with_kwargs=True) for module in modules]
 
 
 @contextmanager
-def _listening(parts: DecoderParts, seen: dict[nn.Module, Tensor]) -> Iterator[None]:
-    def keep(module: nn.Module, _: Any, output: Any) -> None:
-        seen[module] = _last_position(output)
-
-    def keep_input(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        seen[module] = _last_position(inputs[0])
-
-    handles = [part.register_forward_hook(keep) for part in (parts.embed, *parts.attention, *parts.mlp)]
-    handles.append(parts.norm.register_forward_pre_hook(keep_input))
+def _listening(taps: _Taps, parts: DecoderParts, heads: bool) -> Iterator[None]:
+    handles = taps.outputs("write", [*parts.attention, *parts.mlp])
+    handles += taps.inputs("stream", [parts.layers[0], parts.norm])
+    handles += taps.inputs("heads", parts.head_output if heads else [])
     try:
         yield
     finally:
@@ -128,30 +103,80 @@ def _listening(parts: DecoderParts, seen: dict[nn.Module, Tensor]) -> Iterator[N
             handle.remove()
 
 
-@contextmanager
-def _rows_recorded(module: Any, wanted: bool) -> Iterator[_RowRecorder]:
-    recorder, before = _RowRecorder(), module.config._attn_implementation
-    token = _recorder.set(recorder if wanted else None)
-    module.config._attn_implementation = ROWS_ATTENTION
+@torch.inference_mode()
+def advance(module: PreTrainedModel, stream: Stream, segments: Sequence[Sequence[int]]) -> None:
+    """Run the next segment of every row, and read nothing."""
+    tokens = stream.extend(segments)
+    with attending(module, AttentionPass(stream, tokens.shape[1], None)):
+        _forward(module.base_model, tokens, stream)
+
+
+@torch.inference_mode()
+def read(
+    module: PreTrainedModel, parts: DecoderParts, stream: Stream, segments: Sequence[Sequence[int]], look: Look
+) -> Reading:
+    """Run the next segment of every row and read it."""
+    tokens = stream.extend(segments)
+    columns = _columns(tokens, look)
+    under_way = AttentionPass(stream, tokens.shape[1], columns if look.rows else None)
+    taps = _Taps(columns)
+    logits: list[Tensor] = []
+    unembedding = parts.unembed.register_forward_hook(lambda _, __, output: logits.append(output[:, -1].float()))
     try:
-        yield recorder
+        with _listening(taps, parts, look.heads), attending(module, under_way):
+            _forward(module, tokens, stream, logits_to_keep=1)
     finally:
-        module.config._attn_implementation = before
-        _recorder.reset(token)
+        unembedding.remove()
+    return _reading(parts, stream, taps, logits[-1], under_way, look)
 
 
-def read_last_position(module: Any, parts: DecoderParts, forward: Callable[[], Any], rows: bool = False) -> Reading:
-    """Run one forward pass of a single prompt and read it at its last position.
+def read_batch(
+    module: PreTrainedModel, parts: DecoderParts, prompts: Sequence[Sequence[int]], rows: bool = False,
+    heads: bool = False,
+) -> Reading:  # fmt: skip
+    """Run prompts as one batch, padded on the left, and read each at its last token.
 
     Args:
         module: the language model.
-        parts: its layout.
-        forward: makes the pass and returns transformers' output with `logits`.
+        parts: its layout (`decoder_parts`).
+        prompts: token ids.
         rows: whether attention rows are asked for.
+        heads: whether the input of W_O is.
     """
-    seen: dict[nn.Module, Tensor] = {}
-    with _listening(parts, seen), _rows_recorded(module, rows) as recorder:
-        logits = forward().logits[0, -1].float()
-    blocks = [part for pair in zip(parts.attention, parts.mlp, strict=True) for part in pair]
-    writes = torch.stack([seen[part].float() for part in (parts.embed, *blocks)])
-    return Reading(logits, writes, seen[parts.norm].float(), recorder.rows, recorder.error)
+    stream = Stream.start(len(prompts), module.device, keep=False)
+    return read(module, parts, stream, prompts, Look(rows, heads))
+
+
+def _forward(module: Any, tokens: Tensor, stream: Stream, **options: Any) -> None:
+    positions = stream.positions[:, -tokens.shape[1] :]
+    cached = {"past_key_values": stream.cache, "use_cache": True} if stream.cache is not None else {"use_cache": False}
+    module(tokens, position_ids=positions, **cached, **options)
+
+
+def _columns(tokens: Int[Tensor, "row column"], look: Look) -> Int[Tensor, "row position"]:
+    positions = look.positions or [[-1]] * len(tokens)
+    return torch.tensor(positions, device=tokens.device) % tokens.shape[1]
+
+
+def _reading(
+    parts: DecoderParts, stream: Stream, taps: _Taps, logits: Tensor, under_way: AttentionPass, look: Look
+) -> Reading:
+    kept = taps.kept
+    written = [part for pair in zip(parts.attention, parts.mlp, strict=True) for part in pair]
+    writes = [kept["stream", parts.layers[0]], *(kept["write", part] for part in written)]
+    seen = Reading(logits, torch.stack(writes, 2), kept["stream", parts.norm])
+    if look.rows:
+        seen.rows, seen.rows_error = _without_padding(stream, under_way.rows), under_way.error
+    if look.heads:
+        seen.heads_input = torch.stack([kept["heads", part] for part in parts.head_output], 2)
+    return seen
+
+
+def _without_padding(stream: Stream, rows: list[Tensor]) -> list[Float[Tensor, "layer head position key"]]:
+    """Attention rows of each prompt over its own tokens, those of its stem first."""
+    present = stream.present
+    if stream.stem is not None:
+        shared = stream.stem.present
+        present = torch.cat([shared.repeat_interleave(len(present) // len(shared), 0), present], 1)
+    stacked = torch.stack(rows, 1)
+    return [one[..., tokens] for one, tokens in zip(stacked, present, strict=True)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -39,6 +40,23 @@ class AttentionMass:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """The greedy answer; `pair` are the mean baseline's token and the model's own where they first differ."""
+
+    text: str
+    ended: bool
+    pair: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one need showed (an `Answer`, `Attribution` or `AttentionMass`; None: nothing), with its checks."""
+
+    shown: Any
+    checks: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class RegressionObservation:
     """What a pass showed of one seed; what was not asked for is None.
 
@@ -53,6 +71,20 @@ class RegressionObservation:
     attribution: Attribution | None = None
     attention_mass: AttentionMass | None = None
     checks: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, episode: Episode, parts: Mapping[str, Part]) -> RegressionObservation:
+        """The observation whose needs showed these parts."""
+        answer = parts["answer"].shown if "answer" in parts else None
+        return cls(
+            episode,
+            frozenset(parts),
+            answer.text if answer else None,
+            answer.ended if answer else True,
+            parts["attribution"].shown if "attribution" in parts else None,
+            parts["attention"].shown if "attention" in parts else None,
+            {name: error for part in parts.values() for name, error in part.checks.items()},
+        )
 
     @property
     def prediction(self) -> float:

@@ -1,195 +1,157 @@
-"""The pass: every regression prompt of a seed is run once, and shows what all claims asked for."""
+"""The pass over regression prompts: what claims ask of a model is recalled from the store, or run, batch by batch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Sequence
+from functools import lru_cache, partial
 
 import torch
-from transformers import DynamicCache
 
-from optim_hunter.claim import InvalidInstrument, UserError
-from optim_hunter.models.language import Encoded, LanguageModel
-from optim_hunter.observe.attribution import attention_mass, attribute
-from optim_hunter.observe.checks import require
-from optim_hunter.observe.instruments import Reading, decoder_parts, read_last_position
-from optim_hunter.observe.observation import RegressionObservation
+from optim_hunter.claim import UserError
+from optim_hunter.observe.batch import Batch, Missing, Pair, Shown
+from optim_hunter.observe.engine import Engine
+from optim_hunter.observe.kept import PartStore
+from optim_hunter.observe.observation import Part, RegressionObservation
 from optim_hunter.observe.plan import Plan
-from optim_hunter.tasks.answers import first_line
-from optim_hunter.tasks.prompts import Prompt, number_text, regression_prompt, tokens_of
-from optim_hunter.tasks.regression import Episode, RegressionTask, draw
+from optim_hunter.observe.posed import pose
+from optim_hunter.tasks.regression import RegressionTask, draw
 
-MAX_NEW_TOKENS = 16
-"""Length of a generated answer, as in the published runs."""
+BATCH_TOKENS = {"cpu": 12_288, "cuda": 65_536}
+"""Tokens of prompts that are run side by side."""
 
-
-@dataclass
-class Decoding:
-    """A prompt under way: its tokens, the answer so far, and where it left the baseline's answer."""
-
-    tokens: list[int]
-    baseline: list[int]
-    answer: list[int]
-    divergence: tuple[Reading, tuple[int, int]] | None = None
-    ended: bool = False
+POSED_PROMPTS = 1024
+"""Prompts that are kept as tokens."""
 
 
 class RegressionPass:
-    """Runs the prompts of a plan on one language model, seed by seed, and remembers what they showed."""
+    """Shows what a plan asks of one language model, seed by seed, and remembers it.
 
-    def __init__(self, model: LanguageModel, plan: Plan) -> None:
-        self.model = model
-        self.plan = dict(sorted(plan.items(), key=lambda entry: (entry[0].examples, entry[0].pair)))
-        self.parts = decoder_parts(model.module)
-        self.forward_passes = 0
-        self.tokens_run = 0
-        self._seen: dict[int, dict[RegressionTask, RegressionObservation]] = {}
-        self._reference: dict[RegressionTask, tuple[int, int] | None] = {}
+    `batch_seeds` seeds run side by side; each of `out_of_memory` times it was halved.
+    """
 
-    def observe(self, task: RegressionTask, seed: int) -> RegressionObservation:
-        """What the model showed of a seed under a task of the plan.
+    def __init__(self, engine: Engine, plan: Plan, store: PartStore) -> None:
+        self.engine, self.plan, self.store = engine, plan, store
+        self.batch_seeds = 0
+        self.out_of_memory = 0
+        self.pose = lru_cache(POSED_PROMPTS)(partial(pose, engine.model))
+        self._parts: dict[tuple[RegressionTask, int, int, str], Part] = {}
+
+    def prepare(self, task: RegressionTask, seeds: Iterable[int]) -> None:
+        """Before long work: look at the prompts, recall what is kept, and open the model if anything is lacking.
 
         Raises:
-            UserError: the prompt is longer than the model's context.
+            UserError: a prompt is longer than the model's context, or the model cannot be opened.
+            InvalidInstrument: the pass does not compute what the model's own code does.
+        """
+        missing = [seed for seed in seeds if task in self._missing(seed)]
+        if missing:
+            self.engine.open()
+
+    def observe(self, task: RegressionTask, seed: int, query: int = 0) -> RegressionObservation:
+        """What the model showed of a seed's query under a task of the plan.
+
+        Raises:
+            UserError: the prompt is longer than the model's context, or memory does not suffice for one seed.
             InvalidInstrument: the model gives NaN, or a check of the instruments fails.
         """
-        if seed not in self._seen:
-            self._seen[seed] = self._observe_seed(seed)
-        return self._seen[seed][task]
+        if task in self._missing(seed):
+            self._see(self._chunk(seed))
+        parts = {need: self._parts[task, seed, query, need] for need in self.plan[task].needs}
+        return RegressionObservation.of(draw(task, seed, query), parts)
 
-    def check_length(self, task: RegressionTask, seed: int) -> None:
-        """Raise a UserError, before any pass is made, when a prompt with its answer exceeds the context."""
-        encoded = self.model.encode(regression_prompt(draw(task, seed)).text)
-        length = len(encoded.ids) + MAX_NEW_TOKENS
-        if length > self.model.context:
-            raise UserError(
-                f"the prompt of seed {seed} with {task.examples} examples takes {length:,} tokens with its answer, "
-                f"but {self.model.name} reads at most {self.model.context:,}: "
-                "choose a model with a longer context or a task with fewer examples"
-            )
+    # what is known
 
-    @torch.inference_mode()
-    def _observe_seed(self, seed: int) -> dict[RegressionTask, RegressionObservation]:
-        cache = DynamicCache(config=self.model.module.config)
-        before: list[int] = []
-        shown = {}
+    def _missing(self, seed: int) -> dict[RegressionTask, frozenset[str]]:
+        """What has not been seen of a seed; what the store has of it is recalled."""
+        missing = {}
         for task, asked in self.plan.items():
-            if seed not in asked.seeds:
-                continue
-            needs = frozenset(asked.needs)
-            episode = draw(task, seed)
-            prompt = regression_prompt(episode)
-            encoded = self.model.encode(prompt.text)
-            shared = _common_prefix(before, encoded.ids)
-            if before:
-                cache.crop(shared - int(cache.get_seq_length()))
-            seen = self._run(encoded.ids[shared:], cache, seed, rows="attention" in needs)
-            shown[task] = self._show(task, needs, episode, prompt, encoded, seen, cache)
-            before = encoded.ids
-        return shown
+            if seed in asked.seeds and (lacking := frozenset(n for n in asked.needs if self._lacks(task, seed, n))):
+                missing[task] = lacking
+        return missing
 
-    def _show(
-        self, task: RegressionTask, needs: frozenset[str], episode: Episode, prompt: Prompt, encoded: Encoded,
-        seen: Reading, cache: DynamicCache,
-    ) -> RegressionObservation:  # fmt: skip
-        shown = RegressionObservation(episode, needs)
-        if "attention" in needs:
-            shown = replace(shown, attention_mass=self._attention(prompt, encoded.offsets, seen))
-            shown.checks["attention rows"] = seen.rows_error
-        if "answer" in needs or ("attribution" in needs and task.pair == "own"):
-            decoding = self._decode(prompt, encoded.ids, episode, seen, cache)
-            shown = replace(shown, answer=self.model.decode(decoding.answer))
-            shown = replace(shown, answer_ended=decoding.ended)
-            apart = first_line(shown.answer or "") != number_text(shown.average)
-            if task.pair == "own" and apart and decoding.divergence:
-                shown = self._with_attribution(shown, needs, *decoding.divergence, encoded)
-        reference = self._reference_pair(task) if "attribution" in needs and task.pair == "seed 0" else None
-        if reference is not None:
-            shown = self._with_attribution(shown, needs, seen, reference, encoded)
-        require(
-            shown.checks, str(self.model.module.dtype).removeprefix("torch."), f"{self.model.name}, seed {episode.seed}"
-        )
-        return shown
+    def _lacks(self, task: RegressionTask, seed: int, need: str) -> bool:
+        return not all(self._recall(task, seed, query, need) for query in range(task.queries_per_seed))
 
-    def _with_attribution(
-        self, shown: RegressionObservation, needs: frozenset[str], seen: Reading, pair: tuple[int, int], prompt: Encoded
-    ) -> RegressionObservation:
-        if "attribution" not in needs:
-            return shown
-        words = (self.model.decode([pair[0]]), self.model.decode([pair[1]]))
-        attribution, checks = attribute(seen, self.parts, pair, words, _written_tokens(prompt))
-        return replace(shown, attribution=attribution, checks=shown.checks | checks)
+    def _recall(self, task: RegressionTask, seed: int, query: int, need: str) -> bool:
+        """Whether a part is known, after a look into the store."""
+        key = task, seed, query, need
+        if key not in self._parts and (need != "attribution" or self._knows_pair(task)):
+            kept = self.store.get(need, self.pose(task, seed, query), self._pair_name(task, need))
+            if kept is not None:
+                self._parts[key] = kept
+        return key in self._parts
 
-    def _attention(self, prompt: Prompt, offsets: list[tuple[int, int]], seen: Reading) -> Any:
-        positions: dict[str, list[int]] = {"output": [], "feature": []}
-        for value in prompt.values:
-            positions[value.kind] += tokens_of(value, offsets)
-        return attention_mass(seen.rows, positions["output"], positions["feature"])
+    def _knows_pair(self, task: RegressionTask) -> bool:
+        """Whether the answer of seed 0 is known, for a task that takes its pair of tokens for every seed."""
+        return task.pair == "own" or self._recall(task, 0, 0, "answer")
 
-    def _decode(self, prompt: Prompt, ids: list[int], episode: Episode, seen: Reading, cache: DynamicCache) -> Decoding:
-        """Greedy answer up to the end of its line, noting the step at which it leaves the mean baseline's."""
-        decoding = Decoding(ids, self._answer_tokens(prompt, ids, number_text(float(episode.outputs.mean()))), [])
-        for step in range(MAX_NEW_TOKENS):
-            token = int(seen.logits.argmax())
-            decoding.answer.append(token)
-            expected = decoding.baseline[step] if step < len(decoding.baseline) else None
-            if decoding.divergence is None and expected is not None and token != expected:
-                decoding.divergence = (seen, (expected, token))
-            if token in self.model.end_tokens or "\n" in self.model.decode([token]):
-                decoding.ended = True
-                break
-            if step + 1 < MAX_NEW_TOKENS:
-                seen = self._run([token], cache, episode.seed)
-        return decoding
+    def _pair(self, task: RegressionTask) -> Pair | None:
+        """Seed 0's pair of tokens."""
+        pair: Pair | None = self._parts[task, 0, 0, "answer"].shown.pair
+        return pair
 
-    def _answer_tokens(self, prompt: Prompt, ids: list[int], answer: str) -> list[int]:
-        """The tokens that an answer takes after the prompt, with the line end that closes it."""
-        joined = self.model.encode(prompt.text + answer + "\n\n").ids
-        if joined[: len(ids)] != ids:
+    def _pair_name(self, task: RegressionTask, need: str) -> str | Pair | None:
+        """The pair as the store knows it."""
+        if need != "attribution":
+            return None
+        return "own" if task.pair == "own" else self._pair(task)
+
+    # what is run
+
+    def _chunk(self, seed: int) -> Sequence[int]:
+        """The seeds that run side by side: the same whichever of them is asked for first."""
+        seeds = sorted(set().union(*(asked.seeds for asked in self.plan.values())))
+        if not self.batch_seeds:
+            self.batch_seeds = max(1, BATCH_TOKENS[self.engine.device.type] // self._tokens_of(seed))
+        start = seeds.index(seed) // self.batch_seeds * self.batch_seeds
+        return seeds[start : start + self.batch_seeds]
+
+    def _tokens_of(self, seed: int) -> int:
+        """Tokens of a seed: at most its longest prompt and, for each further query, one example more."""
+        lengths = {task: len(self.pose(task, seed, 0).ids) for task in self.plan}
+        return max(length + task.queries_per_seed * length // task.examples for task, length in lengths.items())
+
+    def _see(self, seeds: Sequence[int]) -> None:
+        """Run what is missing of these seeds; those that lack the same run side by side."""
+        missing = {seed: self._missing(seed) for seed in seeds}
+        for wanted in {frozenset(one.items()): one for one in missing.values() if one}.values():
+            self._run([seed for seed in seeds if missing[seed] == wanted], wanted)
+
+    def _run(self, seeds: Sequence[int], wanted: Missing) -> None:
+        asked = {task: self._with_reference(task, frozenset(needs), seeds) for task, needs in wanted.items()}
+        try:
+            # What is shown is kept before the next is made: a pair of tokens may come from seed 0 of this very batch.
+            for shown in Batch(self.engine, seeds, asked, self.pose, self._pair).run():
+                self._keep(shown)
+        except torch.OutOfMemoryError:
+            for half in self._halves(seeds):
+                self._run(half, wanted)
+
+    def _with_reference(self, task: RegressionTask, needs: frozenset[str], seeds: Sequence[int]) -> frozenset[str]:
+        """See to it that the pair of seed 0 will be known when the attribution of these seeds is made."""
+        if "attribution" not in needs or self._knows_pair(task):
+            return needs
+        if 0 in seeds:
+            return needs | {"answer"}
+        if 0 in self.plan[task].seeds:
+            self._see(self._chunk(0))
+        if not self._knows_pair(task):
+            self._run([0], {task: frozenset({"answer"})})
+        return needs
+
+    def _halves(self, seeds: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
+        """Halve the batch, from here on."""
+        if len(seeds) == 1:
             raise UserError(
-                f"the tokenizer of {self.model.name} joins the prompt's last space with the answer, "
-                "so that no token of the prompt predicts the answer: choose a model whose tokenizer splits digits"
+                f"{self.engine.model.name}: memory of {self.engine.device} does not suffice for the prompts of one "
+                "seed: try --claims-dtype bfloat16, fewer queries or examples, or a larger device"
             )
-        return joined[len(ids) :]
+        self.out_of_memory += 1
+        self.batch_seeds = (len(seeds) + 1) // 2
+        self.engine.free_memory()
+        return seeds[: self.batch_seeds], seeds[self.batch_seeds :]
 
-    def _reference_pair(self, task: RegressionTask) -> tuple[int, int] | None:
-        """Seed 0's pair of answer tokens where they first differ: the mean baseline's and the model's own."""
-        if task not in self._reference:
-            episode = draw(task, 0)
-            prompt = regression_prompt(episode)
-            ids = self.model.encode(prompt.text).ids
-            cache = DynamicCache(config=self.model.module.config)
-            decoding = self._decode(prompt, ids, episode, self._run(ids, cache, 0), cache)
-            self._reference[task] = decoding.divergence[1] if decoding.divergence else None
-        return self._reference[task]
-
-    def _run(self, ids: list[int], cache: DynamicCache, seed: int, rows: bool = False) -> Reading:
-        module: Any = self.model.module
-        tokens = torch.tensor([ids], device=module.device)
-        self.forward_passes += 1
-        self.tokens_run += len(ids)
-        seen = read_last_position(
-            module,
-            self.parts,
-            lambda: module(tokens, past_key_values=cache, use_cache=True, logits_to_keep=1),
-            rows,
-        )
-        if not bool(torch.isfinite(seen.logits).all()):
-            raise InvalidInstrument(
-                f"{self.model.name} gives logits that are not finite on seed {seed}: "
-                "check its weights, or try --claims-dtype float32"
-            )
-        return seen
-
-
-def _written_tokens(prompt: Encoded) -> set[int]:
-    """The distinct tokens of a prompt's text; BOS stands for no text."""
-    return {token for token, (start, end) in zip(prompt.ids, prompt.offsets, strict=True) if end > start}
-
-
-def _common_prefix(first: list[int], second: list[int]) -> int:
-    """Tokens that two prompts share at their start, leaving at least one of the second to be run."""
-    shared = 0
-    while shared < min(len(first), len(second) - 1) and first[shared] == second[shared]:
-        shared += 1
-    return shared
+    def _keep(self, shown: Shown) -> None:
+        task, need, posed = shown.task, shown.need, shown.posed
+        self._parts[task, posed.episode.seed, posed.query, need] = shown.part
+        self.store.put(need, posed, self._pair_name(task, need), shown.part)

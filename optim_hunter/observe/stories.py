@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from optim_hunter.claim import InvalidInstrument, NoValue
 from optim_hunter.observe.checks import TOLERANCES
+from optim_hunter.observe.store import Store, Stored
+from optim_hunter.observe.versions import fit_engine
 from optim_hunter.tasks.corpus import Corpus
-from optim_hunter.tasks.stories import StoriesTask, draw_windows, token_texts, tokenizer_sha256
+from optim_hunter.tasks.stories import StoriesTask, Windows, draw_windows, token_texts, tokenizer_sha256
+
+if TYPE_CHECKING:
+    from optim_hunter.models.linear_solver import Solution
 
 TOLERANCE = 1e-4
 """Relative duality gap of the fit to the corpus itself."""
@@ -40,17 +46,18 @@ class StoriesObservation:
 
 
 class StoriesObserver:
-    """Fits a corpus once, and then resamples of its stories from there.
+    """Fits a corpus once, and then resamples of its stories from there; what a store has of it is not made again.
 
     Raises:
         UserError: a corpus without enough windows of the task.
         InvalidInstrument: a fit that does not reach its gap.
     """
 
-    def __init__(self, corpus: Corpus, task: StoriesTask) -> None:
-        self._corpus, self._task = corpus, task
-        self._windows = draw_windows(corpus, task)
-        self._texts = token_texts(self._windows.tokenizer)
+    def __init__(self, corpus: Corpus, task: StoriesTask, store: Store | None = None) -> None:
+        self._corpus, self._task, self._store = corpus, task, store
+        self.fits = 0
+        self.taken = 0
+        self._about = self._recall("windows") or self._keep("windows", *self._described())
         self._full: StoriesObservation | None = None
 
     def observe(self, seed: int | None) -> StoriesObservation:
@@ -60,46 +67,88 @@ class StoriesObserver:
             NoValue: a resample without any window of a class.
         """
         if self._full is None:
-            self._full = self._fit(None, np.ones(len(self._windows.labels)), None)
-        if seed is None:
-            return self._full
-        drawn = story_counts(len(self._corpus.stories), seed)
-        return self._fit(seed, drawn[self._windows.story].astype(float), self._full.weights)
+            self._full = self._observe(None)
+        return self._full if seed is None else self._observe(seed)
 
     def provenance(self) -> dict[str, Any]:
         """What the fits are made of, as plain JSON data."""
+        return {**self._about.header["provenance"], "fits": self.fits, "from_store": self.taken}
+
+    @cached_property
+    def _windows(self) -> Windows:
+        return draw_windows(self._corpus, self._task)
+
+    def _described(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """What an observation tells of the windows, so that they need not be drawn for a fit that is kept."""
         counts = np.bincount(self._windows.labels, minlength=len(self._task.group))
-        return {
+        texts = token_texts(self._windows.tokenizer)
+        provenance = {
             "stories": len(self._corpus.stories),
             "tokenizer_sha256": tokenizer_sha256(self._windows.tokenizer),
-            "vocabulary": len(self._texts),
+            "vocabulary": len(texts),
             "windows": dict(zip(self._task.group, counts.tolist(), strict=True)),
             "l1": self._task.l1,
         }
+        return {"provenance": provenance, "tokens": texts}, {}
 
-    def _fit(
-        self,
-        seed: int | None,
-        sample_weight: Float[np.ndarray, "window"],
-        start: Float[np.ndarray, "16 vocabulary class"] | None,
-    ) -> StoriesObservation:
+    def _observe(self, seed: int | None) -> StoriesObservation:
+        kept = self._recall("fit", seed)
+        if kept is None:
+            kept = self._keep("fit", *_packed(self._fit(seed)), seed)
+        tokens = tuple(self._about.header["tokens"])
+        weights = np.zeros(self._task.context * len(tokens) * len(self._task.group))
+        weights[kept.arrays["places"]] = kept.arrays["values"]
+        shaped = weights.reshape(self._task.context, len(tokens), len(self._task.group))
+        return StoriesObservation(
+            shaped, kept.arrays["offsets"], tokens, self._task.group, seed, float(kept.header["gap"])
+        )
+
+    def _fit(self, seed: int | None) -> Solution:
         from optim_hunter.models.linear_problem import Problem
         from optim_hunter.models.linear_solver import minimise
 
+        self.fits += 1
         windows, classes = self._windows, len(self._task.group)
-        missing = np.bincount(windows.labels, sample_weight, minlength=classes) == 0
+        weight = np.ones(len(windows.labels))
+        if seed is not None:
+            weight = story_counts(len(self._corpus.stories), seed)[windows.story].astype(float)
+        missing = np.bincount(windows.labels, weight, minlength=classes) == 0
         if missing.any():
             raise NoValue(f"no story of this resample has a window before {self._task.group[int(missing.argmax())]!r}")
-        problem = Problem.of(windows.tokens, windows.labels, sample_weight, classes, len(self._texts), self._task.l1)
+        vocabulary = int(self._about.header["provenance"]["vocabulary"])
+        problem = Problem.of(windows.tokens, windows.labels, weight, classes, vocabulary, self._task.l1)
         tolerance = TOLERANCE if seed is None else RESAMPLE_TOLERANCE
-        solution = minimise(problem, tolerance, MAX_ITERATIONS, None if start is None else start.reshape(-1, classes))
+        start = None if seed is None or self._full is None else self._full.weights.reshape(-1, classes)
+        solution = minimise(problem, tolerance, MAX_ITERATIONS, start)
         if solution.gap > tolerance:
             raise InvalidInstrument(
                 f"linear model on {self._corpus.name}: duality gap {solution.gap:.1e} above {tolerance:g} after "
                 f"{solution.iterations} iterations; raise the task's l1"
             )
-        weights = solution.weights.reshape(self._task.context, len(self._texts), classes)
-        return StoriesObservation(weights, solution.offsets, self._texts, self._task.group, seed, solution.gap)
+        return solution
+
+    def _recall(self, kind: str, seed: int | None = None) -> Stored | None:
+        kept = self._store.get(self._key(kind, seed)) if self._store is not None else None
+        self.taken += kept is not None
+        return kept
+
+    def _keep(
+        self, kind: str, header: dict[str, Any], arrays: dict[str, np.ndarray], seed: int | None = None
+    ) -> Stored:
+        if self._store is not None:
+            self._store.put(self._key(kind, seed), header, arrays)
+        return Stored(header, arrays)
+
+    def _key(self, kind: str, seed: int | None) -> dict[str, Any]:
+        corpus = {"corpus": self._corpus.name, "text": self._corpus.sha256}
+        return {"kind": kind, **corpus, "task": asdict(self._task), "seed": seed, "engine": fit_engine()}
+
+
+def _packed(solution: Solution) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """A fit as the store keeps it: few of its weights are not zero."""
+    weights = solution.weights.ravel()
+    places = np.flatnonzero(weights)
+    return {"gap": solution.gap}, {"places": places, "values": weights[places], "offsets": solution.offsets}
 
 
 def story_counts(stories: int, seed: int) -> Int[np.ndarray, "story"]:

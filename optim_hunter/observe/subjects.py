@@ -10,6 +10,7 @@ import optim_hunter.models.registry as registry
 from optim_hunter.claim import UserError
 from optim_hunter.observe.observation import RegressionObservation
 from optim_hunter.observe.plan import Plan
+from optim_hunter.observe.store import Store
 from optim_hunter.tasks.prompts import number_text
 from optim_hunter.tasks.regression import RegressionTask, draw
 
@@ -20,8 +21,8 @@ class Subject(Protocol):
     def precheck(self, task: Any, seeds: Sequence[int]) -> None:
         """Raise a UserError before any long work when a task cannot be run on these seeds."""
 
-    def observe(self, task: Any, seed: int | None) -> Any:
-        """The observation of a seed; with None that of the whole corpus, where there is one."""
+    def observe(self, task: Any, seed: int | None, query: int) -> Any:
+        """The observation of a seed's query; with None that of the whole corpus, where there is one."""
 
     def describe(self) -> dict[str, Any]:
         """Where it comes from, for the ledger."""
@@ -39,29 +40,34 @@ class Options:
 class LanguageSubject:
     """A language model that runs every prompt once for all claims."""
 
-    def __init__(self, name: str, options: Options, plans: Mapping[str, Plan]) -> None:
+    def __init__(self, name: str, options: Options, plans: Mapping[str, Plan], store: Store | None) -> None:
+        from optim_hunter.observe.engine import Engine
+        from optim_hunter.observe.kept import PartStore
         from optim_hunter.observe.regression import RegressionPass
 
         self.model = registry.open_language_model(name, options.device, options.dtype)
-        self.passes = {dataset: RegressionPass(self.model, plan) for dataset, plan in plans.items()}
+        self.engine, self.kept = Engine(self.model), PartStore(store, self.model)
+        self.passes = {dataset: RegressionPass(self.engine, plan, self.kept) for dataset, plan in plans.items()}
 
     def precheck(self, task: RegressionTask, seeds: Sequence[int]) -> None:
-        for seed in seeds:
-            self.passes[task.dataset].check_length(task, seed)
+        self.passes[task.dataset].prepare(task, seeds)
 
-    def observe(self, task: RegressionTask, seed: int | None) -> RegressionObservation:
+    def observe(self, task: RegressionTask, seed: int | None, query: int) -> RegressionObservation:
         if seed is None:
             raise ValueError("a language model is observed seed by seed")
-        return self.passes[task.dataset].observe(task, seed)
+        return self.passes[task.dataset].observe(task, seed, query)
 
     def describe(self) -> dict[str, Any]:
         return {
             "source_of_model": asdict(self.model.provenance),
-            "device": str(self.model.device),
-            "dtype": str(self.model.module.dtype).removeprefix("torch."),
+            "device": self.model.device,
+            "dtype": self.model.dtype,
             "corpus": None,
-            "forward_passes": sum(one.forward_passes for one in self.passes.values()),
-            "tokens_run": sum(one.tokens_run for one in self.passes.values()),
+            "forward_passes": self.engine.forward_passes,
+            "tokens_run": self.engine.tokens_run,
+            "from_store": self.kept.taken,
+            "batch_seeds": max(one.batch_seeds for one in self.passes.values()),
+            "out_of_memory": sum(one.out_of_memory for one in self.passes.values()),
         }
 
 
@@ -73,16 +79,17 @@ class RecordedSubject:
 
     def precheck(self, task: RegressionTask, seeds: Sequence[int]) -> None:
         missing = sorted(set(seeds) - set(self.record["seeds"]))
-        if task.examples != self.record["examples"] or missing:
+        if task.examples != self.record["examples"] or task.queries_per_seed > 1 or missing:
             raise UserError(
                 f"{self.name} holds seeds {self.record['seeds'][0]}-{self.record['seeds'][-1]} with "
-                f"{self.record['examples']} examples: ask for those"
+                f"{self.record['examples']} examples and one query: ask for those"
             )
 
-    def observe(self, task: RegressionTask, seed: int | None) -> RegressionObservation:
+    def observe(self, task: RegressionTask, seed: int | None, query: int) -> RegressionObservation:
         index = self.record["seeds"].index(seed)
         answer = number_text(self.record["predictions"]["llama"][index])
-        return RegressionObservation(draw(task, self.record["seeds"][index]), frozenset({"answer"}), answer)
+        episode = draw(task, self.record["seeds"][index], query)
+        return RegressionObservation(episode, frozenset({"answer"}), answer)
 
     def describe(self) -> dict[str, Any]:
         source = {"source": self.record["what"], "revision": None, "sha256": None, "licence": None, "note": ""}
@@ -92,18 +99,19 @@ class RecordedSubject:
 class LinearSubject:
     """The linear model over 16 tokens, fitted on resamples of a corpus of stories."""
 
-    def __init__(self, name: str, options: Options) -> None:
+    def __init__(self, name: str, options: Options, store: Store | None) -> None:
         from optim_hunter.observe.stories import StoriesObserver
         from optim_hunter.tasks.corpus import read_corpus
         from optim_hunter.tasks.planted_stories import planted_corpus
 
         self.corpus = planted_corpus(name) if name.startswith("planted:") else read_corpus(options.corpus)
+        self._store = store
         self._observers: dict[Any, StoriesObserver] = {}
 
     def precheck(self, task: Any, seeds: Sequence[int]) -> None:  # noqa: ARG002 - any seed resamples the corpus
         self._observer(task)
 
-    def observe(self, task: Any, seed: int | None) -> Any:
+    def observe(self, task: Any, seed: int | None, query: int) -> Any:  # noqa: ARG002 - a fit asks nothing further
         return self._observer(task).observe(seed)
 
     def describe(self) -> dict[str, Any]:
@@ -119,11 +127,11 @@ class LinearSubject:
         from optim_hunter.observe.stories import StoriesObserver
 
         if task not in self._observers:
-            self._observers[task] = StoriesObserver(self.corpus, task)
+            self._observers[task] = StoriesObserver(self.corpus, task, self._store)
         return self._observers[task]
 
 
-def open_subject(name: str, options: Options, plans: Mapping[str, Plan]) -> Subject:
+def open_subject(name: str, options: Options, plans: Mapping[str, Plan], store: Store | None) -> Subject:
     """Open what a registry name stands for.
 
     Raises:
@@ -133,5 +141,5 @@ def open_subject(name: str, options: Options, plans: Mapping[str, Plan]) -> Subj
     if kind == "recorded":
         return RecordedSubject(name)
     if kind == "linear":
-        return LinearSubject(name, options)
-    return LanguageSubject(name, options, plans)
+        return LinearSubject(name, options, store)
+    return LanguageSubject(name, options, plans, store)

@@ -16,11 +16,24 @@ from optim_hunter.stats.verdict import Combined, combine, with_losses
 
 @dataclass(frozen=True)
 class SeedNumber:
-    """What a seed gave: a value for each condition (an array over candidates in a search), or a reason for none."""
+    """What a seed gave: a value for each condition (an array over candidates in a search), or a reason for none.
+
+    Of a seed with several queries the values are the means over those that gave some: queries of one seed share their
+    examples, so that they count as one number and not as many. `lost` is the share of its queries without a value.
+    """
 
     seed: int
     values: Mapping[str, Any] | None
     missing: str = ""
+    lost: float = 0.0
+
+
+def mean_of_queries(seed: int, queries: Sequence[Mapping[str, Any]], reasons: Sequence[str]) -> SeedNumber:
+    """The number of a seed from those of its queries; `reasons` tell of each query without one."""
+    if not queries:
+        return SeedNumber(seed, None, reasons[0], 1.0)
+    means = {name: np.mean([query[name] for query in queries], axis=0) for name in queries[0]}
+    return SeedNumber(seed, means, next(iter(reasons), ""), len(reasons) / (len(queries) + len(reasons)))
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,7 @@ def examine(
     if finding:
         candidate = _search(claim, [found[seed] for seed in finding if seed in found])
     used = [found[seed] for seed in confirming if seed in found]
+    lost = np.array([number.lost for number in numbers if number.seed in confirming and number.seed in found])
     if not used or (claim.search and candidate is None):
         return None
     values = {
@@ -70,15 +84,15 @@ def examine(
     missing = len(confirming) - len(used)
     roles = dict.fromkeys(finding, "find") | dict.fromkeys(confirming, "confirm")
     tested = {one.name: _test(claim, one, values[one.name], estimate) for one in claim.quantities}
-    lost = {
-        one.name: _test(claim, one, with_losses(values[one.name], missing, one.smallest_effect), estimate)
+    scored = {
+        one.name: _test(claim, one, with_losses(values[one.name], missing, one.smallest_effect, lost), estimate)
         for one in claim.quantities
     }
     columns = {name: column for name, (_, column) in tested.items()}
     shown = {name: numbers if columns[name] is None else numbers[:, columns[name]] for name, numbers in values.items()}
     results = {name: result for name, (result, _) in tested.items()}
     return Tested(
-        results, _combine(claim, tested), _combine(claim, lost), candidate, roles, columns, shown, missing
+        results, _combine(claim, tested), _combine(claim, scored), candidate, roles, columns, shown, missing
     )  # fmt: skip
 
 

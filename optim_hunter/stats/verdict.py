@@ -37,7 +37,7 @@ def combine(results: Mapping[str, Result]) -> Combined:
     )
 
 
-def too_many_missing(missing: int, seeds: int) -> bool:
+def too_many_missing(missing: float, seeds: int) -> bool:
     """Whether so many seeds gave no number that the rest say nothing."""
     return missing > MISSING_LIMIT * seeds
 
@@ -54,12 +54,16 @@ def verdict_of(p_adjusted: float, p_refuted_adjusted: float, n: int, alpha: floa
 
 
 def with_losses(
-    values: Float[np.ndarray, "seed *column"], missing: int, smallest_effect: float
+    values: Float[np.ndarray, "seed *column"],
+    missing: int,
+    smallest_effect: float,
+    lost: Float[np.ndarray, "seed"] | float = 0.0,
 ) -> Float[np.ndarray, "seed_or_loss *column"]:
-    """The numbers with every missing seed scored as a loss.
+    """The numbers with every missing seed, and the lost share of the others' queries, scored as losses.
 
     A loss is the worst number seen, or as far below the smallest effect as the best one is above it,
     whichever is lower.
     """
     worst = np.minimum(values.min(axis=0), 2 * smallest_effect - values.max(axis=0))
-    return np.concatenate([values, np.tile(worst, (missing, *[1] * (values.ndim - 1)))])
+    share = np.asarray(lost).reshape(-1, *[1] * (values.ndim - 1))
+    return np.concatenate([values + share * (worst - values), np.tile(worst, (missing, *[1] * (values.ndim - 1)))])

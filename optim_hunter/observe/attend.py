@@ -1,0 +1,250 @@
+"""The attention function of the pass, registered with transformers' `AttentionInterface`.
+
+SDPA does the work. Two cases it does not know are computed here: rows that continue a stem which several of them
+share (the stem's part of attention and each row's own are merged by log-sum-exp, so that no row copies the stem's
+keys and values), and soft-capped scores (Gemma 2). Attention rows are computed for the asked queries alone, from
+the rotated queries and keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface
+
+from optim_hunter.observe.streams import Stream
+
+NAME = "optim_hunter"
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How a layer scores keys: factor, soft cap, and how many tokens back it looks (None: all)."""
+
+    scale: float
+    softcap: float | None
+    window: int | None
+
+
+@dataclass
+class AttentionPass:
+    """The pass under way: where its tokens lie, and the attention rows asked of it.
+
+    `columns` are the asked queries of each row, counted in the new columns; None asks for no rows. `rows` gets one
+    tensor a layer, over the columns of the stem and then of the stream; `error` the worst relative difference, by
+    row, between an attention output rebuilt from its rows and the one that the model used.
+    """
+
+    stream: Stream
+    new_columns: int
+    columns: Int[Tensor, "row position"] | None
+    rows: list[Float[Tensor, "row head position key"]] = field(default_factory=list)
+    error: Float[Tensor, "row"] | None = None
+    _masks: dict[tuple[str, int | None], Tensor | None] = field(default_factory=dict)
+
+    def mask(self, part: Literal["stem", "own"], window: int | None) -> Bool[Tensor, "row query key"] | None:
+        """Which keys of the stem, or of the stream's own, a new query sees; made once for all layers alike."""
+        if (part, window) not in self._masks:
+            self._masks[part, window] = self._stem_mask(window) if part == "stem" else self._own_mask(window)
+        return self._masks[part, window]
+
+    def _own_mask(self, window: int | None) -> Bool[Tensor, "row query key"] | None:
+        """None where a causal kernel needs no mask."""
+        stream, new = self.stream, self.new_columns
+        plain = new in (1, stream.columns) and not self._binds(window) and bool(stream.present.all())
+        if plain:
+            return None
+        queries = stream.positions[:, -new:]
+        seen = _sees(queries, stream.positions, window) & stream.present[:, None]
+        itself = torch.ones(new, stream.columns, dtype=torch.bool, device=seen.device)
+        itself = itself.tril(stream.columns - new).triu(stream.columns - new)
+        return seen | itself  # padding sees itself: a query without any key gives NaN
+
+    def _stem_mask(self, window: int | None) -> Bool[Tensor, "row query key"] | None:
+        """None where every query sees the whole stem; one line for all queries of a row where padding alone hides."""
+        stem = self.stream.stem
+        assert stem is not None
+        if not self._binds(window) and bool(stem.present.all()):
+            return None
+        each = len(self.stream.present) // len(stem.present)
+        positions, present = (part.repeat_interleave(each, 0) for part in (stem.positions, stem.present))
+        if not self._binds(window):
+            return present[:, None]
+        return _sees(self.stream.positions[:, -self.new_columns :], positions, window) & present[:, None]
+
+    def _binds(self, window: int | None) -> bool:
+        return window is not None and int(self.stream.positions.max()) >= window
+
+
+def _sees(
+    queries: Int[Tensor, "row query"], keys: Int[Tensor, "row key"], window: int | None
+) -> Bool[Tensor, "row query key"]:
+    back = queries[:, :, None] - keys[:, None, :]
+    return back >= 0 if window is None else (back >= 0) & (back < window)
+
+
+_pass: ContextVar[AttentionPass] = ContextVar("the pass under way")
+
+
+@contextmanager
+def attending(module: Any, under_way: AttentionPass) -> Iterator[None]:
+    """Let a model's attention run here for the length of one pass."""
+    before, token = module.config._attn_implementation, _pass.set(under_way)
+    module.config._attn_implementation = NAME
+    try:
+        yield
+    finally:
+        module.config._attn_implementation = before
+        _pass.reset(token)
+
+
+def _attention(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, _no_mask: None, scaling: float | None = None,
+    softcap: float | None = None, sliding_window: int | None = None, **_: Any,
+) -> tuple[Float[Tensor, "row query head size"], None]:  # fmt: skip
+    under_way = _pass.get()
+    scoring = Scoring(query.shape[-1] ** -0.5 if scaling is None else scaling, softcap, sliding_window)
+    parts = _parts_of(under_way, module, key, value, scoring)
+    if len(parts) == 1 and softcap is None:
+        mask = parts[0][2]
+        mask = mask[:, None] if mask is not None else None
+        causal = mask is None and query.shape[2] > 1
+        output, _nothing = sdpa_attention_forward(
+            module, query, key, value, mask, scaling=scoring.scale, is_causal=causal
+        )
+    else:
+        output = _merged(query, parts, scoring).to(query.dtype)
+    if under_way.columns is not None:
+        _record(under_way, under_way.columns, query, parts, scoring, output)
+    return output, None
+
+
+AttentionInterface.register(NAME, _attention)
+# Masks are made here, from positions: transformers' own do not know of stems and of padding between segments.
+AttentionMaskInterface.register(NAME, lambda *_, **__: None)
+
+Part = tuple[Tensor, Tensor, Bool[Tensor, "row query key"] | None]
+"""Keys, values, and which of them each query sees."""
+
+
+def _parts_of(under_way: AttentionPass, module: Any, key: Tensor, value: Tensor, scoring: Scoring) -> list[Part]:
+    """The stem's keys and values, where there is a stem, then the stream's own."""
+    own = key, value, under_way.mask("own", scoring.window)
+    stem = under_way.stream.stem
+    if stem is None:
+        return [own]
+    assert stem.cache is not None
+    layer: Any = stem.cache.layers[module.layer_idx]
+    return [(layer.keys, layer.values, under_way.mask("stem", scoring.window)), own]
+
+
+def _scores(query: Tensor, part: Part, scoring: Scoring, causal: bool) -> Float[Tensor, "row head query key"]:
+    """Scores of queries against keys that several rows and heads may share, in float32."""
+    key, _, mask = part
+    scores = (_by_key(query, key) * scoring.scale) @ key.transpose(-1, -2)
+    scores = _by_row(scores.float(), query.shape, key.shape)
+    if scoring.softcap is not None:
+        scores = scoring.softcap * torch.tanh(scores / scoring.softcap)
+    if mask is None and causal:
+        mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=key.device).tril()[None]
+    return scores if mask is None else scores.masked_fill(~mask[:, None], -torch.inf)
+
+
+def _by_key(rows: Tensor, key: Tensor) -> Tensor:
+    """[row head query x] → [key row, key head, everything that shares it, x]."""
+    head_groups, heads = rows.shape[1] // key.shape[1], key.shape[1]
+    split = rows.view(len(key), len(rows) // len(key), heads, head_groups, *rows.shape[2:])
+    return split.transpose(1, 2).reshape(len(key), heads, -1, rows.shape[-1])
+
+
+def _by_row(shared: Tensor, query_shape: torch.Size, key_shape: torch.Size) -> Tensor:
+    """The way back."""
+    rows, heads, queries, _ = query_shape
+    split = shared.view(key_shape[0], key_shape[1], rows // key_shape[0], heads // key_shape[1], queries, -1)
+    return split.transpose(1, 2).reshape(rows, heads, queries, -1)
+
+
+def _merged(query: Tensor, parts: list[Part], scoring: Scoring) -> Float[Tensor, "row query head size"]:
+    """Attention over several parts: each part's own softmax, merged by the log-sum-exp of its scores."""
+    outputs, sums = zip(*(_attend(query, part, scoring, part is parts[-1]) for part in parts), strict=True)
+    shares = torch.softmax(torch.stack(sums), 0)
+    return (torch.stack(outputs) * shares[..., None]).sum(0).transpose(1, 2).contiguous()
+
+
+def _attend(
+    query: Tensor, part: Part, scoring: Scoring, own: bool
+) -> tuple[Float[Tensor, "row head query size"], Float[Tensor, "row head query"]]:
+    if not own and _has_kernel(query, part, scoring):
+        return _attend_by_kernel(query, part, scoring)
+    scores = _scores(query, part, scoring, causal=own and query.shape[2] > 1)
+    # A query that sees no key of this part must get a tiny share of it, not NaN.
+    largest = scores.amax(-1, keepdim=True).clamp_min(torch.finfo(scores.dtype).min / 2)
+    weights = scores.sub_(largest).exp_()
+    total = weights.sum(-1).clamp_min(torch.finfo(scores.dtype).tiny)
+    value = part[1]
+    summed = _by_row(_by_key(weights.to(value.dtype), value) @ value, query.shape, value.shape).float()
+    return summed / total[..., None], largest.squeeze(-1) + total.log()
+
+
+def _has_kernel(query: Tensor, part: Part, scoring: Scoring) -> bool:
+    mask = part[2]
+    return query.device.type == "cpu" and scoring.softcap is None and (mask is None or mask.shape[1] == 1)
+
+
+def _attend_by_kernel(
+    query: Tensor, part: Part, scoring: Scoring
+) -> tuple[Float[Tensor, "row head query size"], Float[Tensor, "row head query"]]:
+    """The kernel behind SDPA on a CPU, called directly because it also gives the log-sum-exp."""
+    key, value, mask = part
+    hidden = None
+    if mask is not None:
+        hidden = query.new_zeros(1).where(mask[:: len(mask) // len(key), None], -torch.inf)
+    output, log_sum = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+        _by_key(query, key), key, value, attn_mask=hidden, scale=scoring.scale
+    )
+    summed, sums = _by_row(output, query.shape, value.shape), _by_row(log_sum[..., None], query.shape, key.shape)
+    return summed.float(), sums.squeeze(-1).float()
+
+
+def _record(
+    under_way: AttentionPass, columns: Int[Tensor, "row position"], query: Tensor, parts: list[Part],
+    scoring: Scoring, output: Tensor,
+) -> None:  # fmt: skip
+    """Keep the rows of the asked queries, and how far an output rebuilt from them is from the one used."""
+    row = torch.arange(len(query), device=query.device)[:, None]
+    asked = query.transpose(1, 2)[row, columns].transpose(1, 2)
+    scores = []
+    for index, (key, value, mask) in enumerate(parts):
+        seen = _visible(under_way, columns, mask, own=index == len(parts) - 1)
+        scores.append(_scores(asked, (key, value, seen), scoring, causal=False))
+    rows = torch.softmax(torch.cat(scores, -1), -1)
+    rebuilt = torch.zeros(*asked.shape, dtype=torch.float32, device=query.device)
+    for share, (_, value, _mask) in zip(torch.split(rows, [one.shape[-1] for one in scores], -1), parts, strict=True):
+        rebuilt += _by_row(_by_key(share, value) @ value.float(), asked.shape, value.shape)
+    used = output[row, columns].transpose(1, 2).float()
+    error = (rebuilt - used).flatten(1).norm(dim=1) / used.flatten(1).norm(dim=1).clamp_min(1e-30)
+    under_way.rows.append(rows)
+    under_way.error = error if under_way.error is None else torch.maximum(under_way.error, error)
+
+
+def _visible(
+    under_way: AttentionPass, columns: Int[Tensor, "row position"], mask: Tensor | None, own: bool
+) -> Bool[Tensor, "row position key"] | None:
+    """The asked queries' lines of a mask; a causal kernel's own mask is written out for them."""
+    if mask is not None and mask.shape[1] == 1:
+        return mask
+    if mask is not None:
+        return mask[torch.arange(len(mask), device=mask.device)[:, None], columns]
+    if not own or under_way.new_columns == 1:
+        return None
+    keys = torch.arange(under_way.stream.columns, device=columns.device)
+    return keys <= columns[:, :, None]

@@ -1,0 +1,58 @@
+"""Greedy answers of a batch, up to the end of their first line, and where each leaves the mean baseline's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from optim_hunter.models.language import LanguageModel
+from optim_hunter.observe.engine import Engine
+from optim_hunter.observe.instruments import Look, Reading, TokenReading
+from optim_hunter.observe.streams import Stream
+
+MAX_NEW_TOKENS = 16
+"""Length of a generated answer, as in the published runs."""
+
+
+@dataclass
+class Decoding:
+    """An answer under way.
+
+    Attributes:
+        baseline: the tokens that the mean baseline's answer would take, with the end of its line.
+        answer: the tokens so far.
+        parted: what was seen at the token before the answers part, the baseline's token there and the model's.
+        ended: whether the line is complete.
+    """
+
+    baseline: Sequence[int]
+    answer: list[int] = field(default_factory=list)
+    parted: tuple[TokenReading, tuple[int, int]] | None = None
+    ended: bool = False
+
+    def take(self, token: int, seen: TokenReading, model: LanguageModel) -> None:
+        """Add the token that `seen` predicts."""
+        step = len(self.answer)
+        self.answer.append(token)
+        expected = self.baseline[step] if step < len(self.baseline) else None
+        if self.parted is None and expected is not None and token != expected:
+            self.parted = seen, (expected, token)
+        self.ended = token in model.end_tokens or "\n" in model.decode([token])
+
+
+def decode_greedily(
+    engine: Engine, stream: Stream, seen: Reading, baselines: Sequence[Sequence[int]], labels: Sequence[str]
+) -> list[Decoding]:
+    """Continue every row of a stream with its likeliest tokens; `seen` is the reading of what was run last."""
+    decodings = [Decoding(baseline) for baseline in baselines]
+    for _ in range(MAX_NEW_TOKENS):
+        likeliest = seen.logits.argmax(-1).tolist()
+        for row, decoding in enumerate(decodings):
+            if not decoding.ended:
+                decoding.take(likeliest[row], seen.last_token(row), engine.model)
+        going = [not decoding.ended and len(decoding.answer) < MAX_NEW_TOKENS for decoding in decodings]
+        if not any(going):
+            break
+        segments = [one.answer[-1:] if goes else [] for one, goes in zip(decodings, going, strict=True)]
+        seen = engine.read(stream, segments, Look(), labels)
+    return decodings

@@ -1,0 +1,98 @@
+"""A language model at work: runs streams, reads them, and counts what that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+
+from optim_hunter.claim import InvalidInstrument
+from optim_hunter.models.language import LanguageModel
+from optim_hunter.observe.agreement import PROBE_LENGTHS, disagreement
+from optim_hunter.observe.checks import require
+from optim_hunter.observe.instruments import Look, Reading, advance, read
+from optim_hunter.observe.layouts import DecoderParts, decoder_parts
+from optim_hunter.observe.streams import Stream
+
+
+class Engine:
+    """Runs one language model; `forward_passes` and `tokens_run` (padding left out) grow as it does."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        self.model = model
+        self.forward_passes = 0
+        self.tokens_run = 0
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model runs."""
+        return torch.device(self.model.device)
+
+    @cached_property
+    def parts(self) -> DecoderParts:
+        """The model's layout; opens its weights.
+
+        Raises:
+            UserError: the model cannot be opened, or is of an unknown architecture.
+        """
+        return decoder_parts(self.model.module)
+
+    @cached_property
+    def disagreement(self) -> float:
+        """How far the pass is from the model's own code on two short prompts; see `observe.agreement`."""
+        probes = [[0] * length for length in PROBE_LENGTHS]
+        for batch in (probes, *([probe] for probe in probes)):
+            self._count(batch)
+        return disagreement(self.model.module, self.parts)
+
+    def open(self) -> None:
+        """Open the weights and compare the pass with the model's own code.
+
+        Raises:
+            UserError: the model cannot be opened, or is of an unknown architecture.
+            InvalidInstrument: the pass leaves out something that the architecture does.
+        """
+        try:
+            require({"model's own logits": self.disagreement}, self.model.dtype)
+        except InvalidInstrument as error:
+            raise InvalidInstrument(
+                f"{self.model.name}: {error}; its architecture does what the pass does not know: "
+                "choose a model of the Llama, Mistral, Qwen, GPT-2, GPT-NeoX or Gemma family"
+            ) from None
+
+    def free_memory(self) -> None:
+        """Give unused memory of a GPU back, so that a smaller batch finds it in one piece."""
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def start(self, rows: int) -> Stream:
+        """Empty rows on the model's device."""
+        return Stream.start(rows, self.device)
+
+    def advance(self, stream: Stream, segments: Sequence[Sequence[int]]) -> None:
+        """Run the next segment of every row, and read nothing."""
+        if any(segments):
+            self._count(segments)
+            advance(self.model.module, stream, segments)
+
+    def read(self, stream: Stream, segments: Sequence[Sequence[int]], look: Look, labels: Sequence[str]) -> Reading:
+        """Run the next segment of every row and read it; `labels` name the rows in messages.
+
+        Raises:
+            InvalidInstrument: the model gives logits that are not finite.
+        """
+        self._count(segments)
+        seen = read(self.model.module, self.parts, stream, segments, look)
+        finite = seen.logits.isfinite().all(1).tolist()
+        broken = [label for label, good, segment in zip(labels, finite, segments, strict=True) if segment and not good]
+        if broken:
+            raise InvalidInstrument(
+                f"{self.model.name} gives logits that are not finite on {broken[0]}: "
+                "check its weights, or try --claims-dtype float32"
+            )
+        return seen
+
+    def _count(self, segments: Sequence[Sequence[int]]) -> None:
+        self.forward_passes += 1
+        self.tokens_run += sum(map(len, segments))

@@ -1,0 +1,70 @@
+"""What a pass shows of one prompt, need by need, in the form in which the store keeps it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from optim_hunter.models.language import LanguageModel
+from optim_hunter.observe.observation import Answer, AttentionMass, Attribution, Part
+from optim_hunter.observe.posed import Posed
+from optim_hunter.observe.store import Store, Stored
+from optim_hunter.observe.versions import pass_engine
+
+
+def pack(part: Part) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """JSON header and arrays of a part."""
+    fields = {} if part.shown is None else vars(part.shown)
+    arrays = {name: value for name, value in fields.items() if isinstance(value, np.ndarray)}
+    plain = {name: value for name, value in fields.items() if name not in arrays}
+    return {"shown": None if part.shown is None else plain, "checks": dict(part.checks)}, arrays
+
+
+def unpack(need: str, stored: Stored) -> Part:
+    """The way back."""
+    plain, checks = stored.header["shown"], stored.header["checks"]
+    if plain is None:
+        return Part(None, checks)
+    tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
+    return Part(KINDS[need](**tuples, **stored.arrays), checks)
+
+
+KINDS: dict[str, Callable[..., Any]] = {"answer": Answer, "attribution": Attribution, "attention": AttentionMass}
+
+
+class PartStore:
+    """The parts of one language model in a store; without one it keeps nothing."""
+
+    def __init__(self, store: Store | None, model: LanguageModel) -> None:
+        self._store = store
+        self.taken = 0
+        self._model = {
+            "kind": "pass",
+            "model": model.name,
+            "weights": model.fingerprint,
+            "dtype": model.dtype,
+            "device": model.device,
+            "engine": pass_engine(),
+        }
+
+    def get(self, need: str, posed: Posed, pair: Any) -> Part | None:
+        """What is kept of a prompt's need; `pair` is part of what was asked of an attribution."""
+        stored = self._store.get(self._key(need, posed, pair)) if self._store is not None else None
+        if stored is None:
+            return None
+        self.taken += 1
+        return unpack(need, stored)
+
+    def put(self, need: str, posed: Posed, pair: Any, part: Part) -> None:
+        """Keep it."""
+        if self._store is not None:
+            self._store.put(self._key(need, posed, pair), *pack(part))
+
+    def _key(self, need: str, posed: Posed, pair: Any) -> dict[str, Any]:
+        asked = json.dumps([posed.prompt.text, posed.ids])
+        prompt = hashlib.sha256(asked.encode()).hexdigest()
+        return {**self._model, "prompt": prompt, "need": need, "pair": list(pair) if isinstance(pair, tuple) else pair}

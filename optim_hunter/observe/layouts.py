@@ -1,0 +1,96 @@
+"""Where decoders of the known families keep the parts that the instruments listen to."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+
+from torch import nn
+
+from optim_hunter.claim import UserError
+
+FORWARD_ARGUMENTS = ("attention_mask", "position_ids", "past_key_values", "logits_to_keep")
+"""What a pass hands to a decoder: padding, positions after a shared prefix, its cache, which logits are wanted."""
+
+
+@dataclass(frozen=True)
+class DecoderParts:
+    """The modules of a decoder that the instruments listen to, one entry a layer in the lists.
+
+    The residual stream starts as the input of the first of `layers` (token and position embeddings, scaled or
+    not), takes the outputs of `attention` and `mlp` (the norms after the blocks where there are any) and ends as
+    the input of `norm`. `attention_blocks` compute the attention; `head_output` are their W_O, whose input is the
+    concatenated heads.
+    """
+
+    layers: list[nn.Module]
+    attention: list[nn.Module]
+    mlp: list[nn.Module]
+    attention_blocks: list[nn.Module]
+    head_output: list[nn.Module]
+    norm: nn.Module
+    unembed: nn.Linear
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Attribute names: of the layers and the final norm in the model, of the parts in a layer."""
+
+    layers: str
+    norm: str
+    attention: str
+    mlp: str
+    attention_block: str
+    head_output: str
+
+
+LAYOUTS = (
+    _Layout(  # Gemma 2 and 3, OLMo 2: norms after the blocks
+        "model.layers", "model.norm", "post_attention_layernorm", "post_feedforward_layernorm", "self_attn",
+        "self_attn.o_proj",
+    ),
+    _Layout("model.layers", "model.norm", "self_attn", "mlp", "self_attn", "self_attn.o_proj"),  # Llama
+    _Layout("transformer.h", "transformer.ln_f", "attn", "mlp", "attn", "attn.c_proj"),  # GPT-2
+    _Layout(
+        "gpt_neox.layers", "gpt_neox.final_layer_norm", "attention", "mlp", "attention", "attention.dense",
+    ),
+)  # fmt: skip
+"""Tried in this order: Llama keeps a `post_attention_layernorm` too, which there is the norm *before* its MLP."""
+
+
+def decoder_parts(module: nn.Module) -> DecoderParts:
+    """Where a decoder keeps its parts.
+
+    Raises:
+        UserError: the architecture keeps them elsewhere or cannot be run as the pass runs it, so that no write of
+            it could be believed.
+    """
+    accepted = inspect.signature(module.forward).parameters
+    for argument in FORWARD_ARGUMENTS:
+        if argument not in accepted:
+            raise _unknown(module, f"its forward takes no {argument}")
+    unembed = getattr(module, "lm_head", None)
+    if not isinstance(unembed, nn.Linear):
+        raise _unknown(module, "it has no linear lm_head")
+    for layout in LAYOUTS:
+        try:
+            return _parts(module, layout, unembed)
+        except AttributeError:
+            continue
+    raise _unknown(module, "its layers or their parts are not where any known family has them")
+
+
+def _parts(module: nn.Module, layout: _Layout, unembed: nn.Linear) -> DecoderParts:
+    layers = list(module.get_submodule(layout.layers).children())
+    attention, mlp, blocks, outputs = (
+        [layer.get_submodule(name) for layer in layers]
+        for name in (layout.attention, layout.mlp, layout.attention_block, layout.head_output)
+    )
+    return DecoderParts(layers, attention, mlp, blocks, outputs, module.get_submodule(layout.norm), unembed)
+
+
+def _unknown(module: nn.Module, reason: str) -> UserError:
+    return UserError(
+        f"{type(module).__name__} is not built like a decoder that the instruments know ({reason}): "
+        "choose a model of the Llama, Mistral, Qwen, GPT-2, GPT-NeoX or Gemma family"
+    )

@@ -1,0 +1,104 @@
+"""Regression prompts as tokens of a model, and what the prompts of a seed share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from optim_hunter.claim import UserError
+from optim_hunter.models.language import Encoded, LanguageModel
+from optim_hunter.observe.decoding import MAX_NEW_TOKENS
+from optim_hunter.tasks.prompts import Prompt, number_text, regression_prompt, tokens_of
+from optim_hunter.tasks.regression import Episode, RegressionTask, draw
+
+
+@dataclass(frozen=True)
+class Posed:
+    """A prompt as it is put to a model."""
+
+    episode: Episode
+    query: int
+    prompt: Prompt
+    encoded: Encoded
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return f"seed {self.episode.seed}" + (f", query {self.query}" if self.query else "")
+
+    @property
+    def ids(self) -> list[int]:
+        """Its tokens."""
+        return self.encoded.ids
+
+    @property
+    def written_tokens(self) -> set[int]:
+        """The distinct tokens of its text; BOS stands for no text."""
+        return {
+            token for token, (start, end) in zip(self.encoded.ids, self.encoded.offsets, strict=True) if end > start
+        }
+
+    def positions_of(self, kind: str) -> list[int]:
+        """Positions of the tokens of all earlier values of a kind (`output` or `feature`)."""
+        values = [value for value in self.prompt.values if value.kind == kind]
+        return [position for value in values for position in tokens_of(value, self.encoded.offsets)]
+
+
+def pose(model: LanguageModel, task: RegressionTask, seed: int, query: int = 0) -> Posed:
+    """The prompt of a seed's query.
+
+    Raises:
+        UserError: with its answer it is longer than the model's context.
+    """
+    episode = draw(task, seed, query)
+    prompt = regression_prompt(episode)
+    posed = Posed(episode, query, prompt, model.encode(prompt.text))
+    length = len(posed.ids) + MAX_NEW_TOKENS
+    if length > model.context:
+        raise UserError(
+            f"the prompt of seed {seed} with {task.examples} examples takes {length:,} tokens with its answer, "
+            f"but {model.name} reads at most {model.context:,}: "
+            "choose a model with a longer context or a task with fewer examples"
+        )
+    return posed
+
+
+def baseline_tokens(model: LanguageModel, posed: Posed) -> list[int]:
+    """The tokens that the mean baseline's answer takes after the prompt, with the line end that closes it.
+
+    Raises:
+        UserError: the tokenizer joins the prompt's end with the answer.
+    """
+    answer = number_text(float(posed.episode.outputs.mean()))
+    joined = model.encode(posed.prompt.text + answer + "\n\n").ids
+    if joined[: len(posed.ids)] != posed.ids:
+        raise UserError(
+            f"the tokenizer of {model.name} joins the prompt's last space with the answer, "
+            "so that no token of the prompt predicts the answer: choose a model whose tokenizer splits digits"
+        )
+    return joined[len(posed.ids) :]
+
+
+def stems(levels: Sequence[Sequence[Sequence[int]]]) -> list[int]:
+    """How many tokens, from the start, are run once for all prompts of each level and of those after it.
+
+    A last level with a single prompt shares nothing further: its number is that of the level before.
+
+    >>> stems([[[1, 2, 3, 9]], [[1, 2, 3, 4, 5, 7], [1, 2, 3, 4, 5, 8]]])
+    [3, 5]
+    """
+    lengths: list[int] = []
+    for level in range(len(levels)):
+        later = [prompt for prompts in levels[level:] for prompt in prompts]
+        shared = lengths[-1] if lengths else 0
+        lengths.append(shared if len(later) == 1 else common_prefix(later))
+    return lengths
+
+
+def common_prefix(prompts: Sequence[Sequence[int]]) -> int:
+    """Tokens that all prompts share at their start, leaving at least one of each."""
+    shortest = min(map(len, prompts)) - 1
+    for place in range(shortest):
+        if any(prompt[place] != prompts[0][place] for prompt in prompts):
+            return place
+    return shortest

@@ -1,0 +1,36 @@
+"""The version of the code that makes what the store keeps, so that nothing is taken that it would not make again."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+PASS_SOURCES = (".", "../tasks/prompts.py", "../tasks/regression.py", "../models/language.py", "../models/loading.py")
+FIT_SOURCES = ("stories.py", "../tasks/stories.py", "../tasks/corpus.py", "../models/linear_problem.py",
+               "../models/linear_solver.py")  # fmt: skip
+
+
+@cache
+def engine_version(sources: tuple[str, ...], packages: tuple[str, ...]) -> str:
+    """sha256 over files or folders of code, and the versions of the packages that it runs on."""
+    digest = hashlib.sha256()
+    here = Path(__file__).parent
+    for source in sources:
+        path = here / source
+        for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
+            digest.update(file.read_bytes())
+    for package in packages:
+        digest.update(f"{package} {metadata.version(package)}".encode())
+    return digest.hexdigest()
+
+
+def pass_engine() -> str:
+    """The version of the engine that runs language models."""
+    return engine_version(PASS_SOURCES, ("torch", "transformers", "numpy"))
+
+
+def fit_engine() -> str:
+    """The version of the code that fits linear models."""
+    return engine_version(FIT_SOURCES, ("numpy", "scipy", "tokenizers"))
