@@ -183,6 +183,11 @@ class Run:
         for name, error in getattr(observation, "checks", {}).items():
             worst[name] = max(worst.get(name, 0.0), error)
 
+    def work(self, model: str) -> dict[str, Any]:
+        """What a model took so far, and what the store met with."""
+        problems = [*self.store.damaged, *self.store.problems] if self.store is not None else []
+        return {**self.descriptions.get(model, {}).get("work", {}), "store_problems": problems}
+
     def check_table(self, case: Case) -> list[dict[str, Any]]:
         """The worst error of each instrument check beside its tolerance."""
         dtype = str(self.descriptions.get(case.model, {}).get("dtype"))

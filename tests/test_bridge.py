@@ -9,18 +9,12 @@ import torch
 
 import optim_hunter
 from fixtures.architectures import VOUCHED, random_model
+from fixtures.models import language_model
 from optim_hunter.claim import UserError
 from optim_hunter.models.bridge import second_view
-from optim_hunter.models.language import LanguageModel
 from optim_hunter.models.planted import number_tokenizer
-from optim_hunter.models.sources import Provenance
 
 TEXT = "Feature 0: 1.52\nOutput: 7.1\n"
-
-
-def language_model(module):
-    provenance = Provenance("seeded random weights", None, None, "")
-    return LanguageModel("tiny", module, number_tokenizer(), provenance, "cpu", "float32")
 
 
 def tokens_of(model):
@@ -84,7 +78,11 @@ def test_both_views_make_the_same_tokens(pair):
 
 def test_writes_are_there_by_their_names(pair):
     model, _, bridged = pair
-    names = [f"blocks.{layer}.hook_{part}_out" for layer in range(model.layers) for part in ("attn", "mlp")]
+    names = [
+        f"blocks.{layer}.hook_{part}_out"
+        for layer in range(model.module.config.num_hidden_layers)
+        for part in ("attn", "mlp")
+    ]
     _, seen = bridged.run_with_cache(tokens_of(model), names_filter=["hook_embed", *names])
     assert {seen[name].shape for name in ("hook_embed", *names)} == {(2, 20, 48)}
 

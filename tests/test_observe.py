@@ -1,104 +1,171 @@
-"""The pass against independent instruments: transformers' eager attention and TransformerLens."""
+"""The pass over regression prompts: what it shows, what it costs, and what it refuses."""
 
 import copy
+import string
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import tokenizers
 import torch
+from transformers import PreTrainedTokenizerFast
 
 from optim_hunter.claim import NEEDS, InvalidInstrument, UserError
-from optim_hunter.observe.attribution import direct_contributions
-from optim_hunter.observe.instruments import decoder_parts, read_last_position
+from optim_hunter.observe import checks, regression
+from optim_hunter.observe.engine import Engine
+from optim_hunter.observe.instruments import read_batch
+from optim_hunter.observe.kept import PartStore
+from optim_hunter.observe.layouts import decoder_parts
 from optim_hunter.observe.plan import Asked, unite
 from optim_hunter.observe.regression import RegressionPass
+from optim_hunter.observe.store import Store
 from optim_hunter.tasks.prompts import regression_prompt, tokens_of
 from optim_hunter.tasks.regression import RegressionTask, draw
 
 TASK = RegressionTask(examples=5)
+SHORTER = replace(TASK, examples=3)
 SEEDS = frozenset(range(10))
 EVERYTHING = Asked(NEEDS, SEEDS)
 
 
-@pytest.fixture
-def tokens():
-    return torch.randint(0, 2000, (1, 40), generator=torch.Generator().manual_seed(1))
+def pass_over(model, plan, store=None):
+    return RegressionPass(Engine(model), plan, PartStore(store, model))
 
 
-@pytest.fixture
-def seen(tiny_model, tokens):
-    module = tiny_model.module
-    with torch.inference_mode():
-        return read_last_position(module, decoder_parts(module), lambda: module(tokens), rows=True)
+def length(model, task, seed, query=0):
+    return len(model.encode(regression_prompt(draw(task, seed, query)).text).ids)
 
 
-def test_rows_and_residual_agree_with_eager_attention(tiny_model, tokens, seen):
-    eager = copy.deepcopy(tiny_model.module)
-    eager.set_attn_implementation("eager")
-    with torch.inference_mode():
-        output = eager(tokens, output_attentions=True)
-    for row, attention in zip(seen.rows, output.attentions, strict=True):
-        torch.testing.assert_close(row, attention[0, :, -1], atol=1e-5, rtol=0)
-    torch.testing.assert_close(seen.logits, output.logits[0, -1], atol=1e-4, rtol=0)
+def with_module(model, change):
+    """The model with a changed copy of its weights."""
+    module = copy.deepcopy(model.module)
+    change(module)
+    return replace(model, open_module=lambda: module)
 
 
-def test_contributions_add_up_to_the_logits(tiny_model, seen):
-    candidates = [3, 500, 1999]
-    with torch.inference_mode():
-        contributions = direct_contributions(seen, decoder_parts(tiny_model.module), candidates)
-    torch.testing.assert_close(contributions.sum(0), seen.logits[candidates], atol=1e-4, rtol=0)
+def assert_same(one, other):
+    assert one.answer == other.answer
+    np.testing.assert_allclose(one.attention.outputs, other.attention.outputs, atol=1e-5)
+    np.testing.assert_allclose(one.attention.features, other.attention.features, atol=1e-5)
+    assert (one.attribution is None) == (other.attribution is None)
+    if one.attribution is not None:
+        assert one.attribution.pair_text == other.attribution.pair_text
+        np.testing.assert_allclose(one.attribution.contributions, other.attribution.contributions, atol=1e-4)
 
 
-def test_writes_and_rows_agree_with_transformer_lens(tiny_model, tokens, seen, tmp_path):
-    from transformer_lens.model_bridge import TransformerBridge
-    from transformers import AutoTokenizer
+@pytest.fixture(scope="module")
+def spelling_model(tiny_model):
+    """Reads characters, so that its prompts differ in length and a batch of them needs padding."""
+    characters = {character: place for place, character in enumerate(["[UNK]", "[BOS]", "[EOS]", *string.printable])}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(characters, "[UNK]"))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Split(tokenizers.Regex(r"[\s\S]"), behavior="isolated")
+    tokenizer.decoder = tokenizers.decoders.Fuse()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="[UNK]", bos_token="[BOS]", eos_token="[EOS]"
+    )  # fmt: skip
+    return replace(tiny_model, tokenizer=fast)
 
-    copied = copy.deepcopy(tiny_model.module)
-    copied.save_pretrained(tmp_path)
-    tiny_model.tokenizer.save_pretrained(tmp_path)
-    bridge = TransformerBridge.boot_transformers(
-        str(tmp_path), hf_model=copied, tokenizer=AutoTokenizer.from_pretrained(tmp_path), device="cpu"
-    )
-    with torch.inference_mode():
-        _, cache = bridge.run_with_cache(tokens)
-        writes = cache.decompose_resid(layer=None, mode="all", pos_slice=-1)
-    torch.testing.assert_close(seen.writes, writes[:, 0], atol=1e-4, rtol=0)
-    for layer, row in enumerate(seen.rows):
-        torch.testing.assert_close(row, cache[f"blocks.{layer}.attn.hook_pattern"][0, :, -1], atol=1e-4, rtol=0)
+
+@pytest.mark.parametrize("queries", [1, 3])
+def test_a_batch_shows_of_each_seed_what_it_shows_alone(spelling_model, queries):
+    tiny_model, task = spelling_model, replace(TASK, queries_per_seed=queries)
+    plan = {SHORTER: EVERYTHING, task: EVERYTHING}
+    together = pass_over(tiny_model, plan)
+    assert len({length(tiny_model, TASK, seed) for seed in SEEDS}) > 1
+    for seed in SEEDS:
+        alone = pass_over(tiny_model, {TASK: Asked(NEEDS, {seed})})
+        assert_same(together.observe(task, seed), alone.observe(TASK, seed))
+    assert together.batch_seeds >= len(SEEDS)
 
 
 def test_prompts_that_share_their_start_show_what_they_show_alone(tiny_model):
-    shorter = replace(TASK, examples=3)
-    together = RegressionPass(tiny_model, {TASK: EVERYTHING, shorter: EVERYTHING})
-    alone = RegressionPass(tiny_model, {TASK: EVERYTHING})
-    both, one = together.observe(TASK, 7), alone.observe(TASK, 7)
-    assert together.tokens_run < 1.6 * alone.tokens_run
-    assert both.answer == one.answer
-    np.testing.assert_allclose(both.attention.outputs, one.attention.outputs, atol=1e-5)
-    np.testing.assert_allclose(both.attribution.contributions, one.attribution.contributions, atol=1e-4)
+    together = pass_over(tiny_model, {TASK: EVERYTHING, SHORTER: EVERYTHING})
+    for task in (TASK, SHORTER):
+        assert_same(together.observe(task, 7), pass_over(tiny_model, {task: EVERYTHING}).observe(task, 7))
+
+
+def test_each_token_that_prompts_share_is_run_once(tiny_model):
+    """The number of passes and tokens is that of one prefill, and a decode that continues from its cache."""
+    plan = {TASK: Asked({"attention"}, SEEDS), SHORTER: Asked({"attention"}, SEEDS)}
+    both = pass_over(tiny_model, plan)
+    for seed in SEEDS:
+        both.observe(TASK, seed)
+        both.observe(SHORTER, seed)
+    assert both.engine.forward_passes == 3 + 3  # the probe's; the shared start, then each prompt's own rest
+    probe = 2 * (24 + 17)
+    longer, shorter = (sum(length(tiny_model, task, seed) for seed in SEEDS) for task in (TASK, SHORTER))
+    test_cases = 40 * len(SEEDS)
+    assert longer < both.engine.tokens_run - probe < longer + test_cases < longer + shorter
+
+
+def test_the_answer_continues_from_the_prompt(tiny_model):
+    one = pass_over(tiny_model, {TASK: Asked({"answer"}, {3})})
+    observed = one.observe(TASK, 3)
+    answered = len(tiny_model.encode(observed.answer).ids) - 1
+    extra = one.engine.tokens_run - 2 * (24 + 17) - length(tiny_model, TASK, 3)
+    assert answered - 1 <= extra <= 15
+    assert one.engine.forward_passes == 3 + 1 + extra
+
+
+def test_queries_of_a_seed_show_what_they_show_alone(tiny_model):
+    several = replace(TASK, queries_per_seed=4)
+    together = pass_over(tiny_model, {several: EVERYTHING})
+    for query in range(4):
+        observed = together.observe(several, 2, query)
+        alone = draw(TASK, 2, query)
+        assert observed.episode.gold == alone.gold
+        prompt = tiny_model.encode(regression_prompt(alone).text).ids
+        module = tiny_model.module
+        rows = read_batch(module, decoder_parts(module), [prompt], rows=True).rows[0]
+        places = [place for value in regression_prompt(alone).values if value.kind == "output"
+                  for place in tokens_of(value, tiny_model.encode(regression_prompt(alone).text).offsets)]  # fmt: skip
+        np.testing.assert_allclose(observed.attention.outputs, rows[:, :, -1, places].sum(-1), atol=1e-5)
+    assert_same(together.observe(several, 2, 0), pass_over(tiny_model, {TASK: EVERYTHING}).observe(TASK, 2))
+
+
+def test_queries_cost_their_own_tokens_alone(tiny_model):
+    several = replace(TASK, queries_per_seed=8)
+    one, many = (pass_over(tiny_model, {task: Asked({"attention"}, {0})}) for task in (TASK, several))
+    one.observe(TASK, 0)
+    many.observe(several, 0, 7)
+    query = length(tiny_model, TASK, 0) - length(tiny_model, replace(TASK, examples=4), 0)
+    assert many.engine.tokens_run < one.engine.tokens_run + 8 * query
 
 
 def test_pair_is_taken_where_the_answers_part(tiny_model):
-    observed = RegressionPass(tiny_model, {TASK: EVERYTHING}).observe(TASK, 0)
+    observed = pass_over(tiny_model, {TASK: EVERYTHING}).observe(TASK, 0)
     baseline, own = observed.pair_attribution.pair_text
     assert baseline != own
     assert own in observed.answer
 
 
-def test_published_pair_is_that_of_seed_0_for_every_seed(tiny_model):
+@pytest.mark.parametrize("seeds", [range(10), range(3, 6)])
+def test_published_pair_is_that_of_seed_0_for_every_seed(tiny_model, seeds):
+    """Whether seed 0 is asked for or not, and whichever seed comes first."""
     task = replace(TASK, pair="seed 0")
-    published = RegressionPass(tiny_model, {task: EVERYTHING})
-    texts = {published.observe(task, seed).attribution.pair_text for seed in range(3)}
-    last = RegressionPass(tiny_model, {task: Asked({"attribution"}, SEEDS)}).observe(task, 2)
+    published = pass_over(tiny_model, {task: Asked(NEEDS, set(seeds))})
+    texts = {published.observe(task, seed).attribution.pair_text for seed in reversed(seeds)}
+    last = pass_over(tiny_model, {task: Asked({"attribution"}, SEEDS)}).observe(task, 4)
     np.testing.assert_allclose(
-        published.observe(task, 2).attribution.contributions, last.attribution.contributions, atol=1e-5
+        published.observe(task, 4).attribution.contributions, last.attribution.contributions, atol=1e-5
     )
-    own = RegressionPass(tiny_model, {TASK: EVERYTHING}).observe(TASK, 0).attribution.pair_text
+    own = pass_over(tiny_model, {TASK: EVERYTHING}).observe(TASK, 0).attribution.pair_text
     assert texts == {own}
 
 
+def test_seed_0_in_a_later_batch_is_run_once(tiny_model, monkeypatch):
+    monkeypatch.setitem(regression.BATCH_TOKENS, "cpu", 3 * length(tiny_model, TASK, 0) * 6 // 5 + 9)
+    task = replace(TASK, pair="seed 0")
+    passes = pass_over(tiny_model, {task: Asked({"attribution"}, SEEDS)})
+    for seed in reversed(range(10)):
+        passes.observe(task, seed)
+    assert passes.batch_seeds == 3
+    prompts = sum(length(tiny_model, task, seed) for seed in SEEDS)
+    assert passes.engine.tokens_run - 2 * (24 + 17) - prompts <= 3 * 15
+
+
 def test_attention_mass_counts_the_tokens_of_the_values(tiny_model):
-    observed = RegressionPass(tiny_model, {TASK: EVERYTHING}).observe(TASK, 0)
+    observed = pass_over(tiny_model, {TASK: EVERYTHING}).observe(TASK, 0)
     prompt = regression_prompt(draw(TASK, 0))
     encoded = tiny_model.encode(prompt.text)
     outputs = [tokens_of(value, encoded.offsets) for value in prompt.values if value.kind == "output"]
@@ -106,46 +173,153 @@ def test_attention_mass_counts_the_tokens_of_the_values(tiny_model):
     assert observed.attention.feature_tokens == 3 * 4 * 6
 
 
-def test_a_model_that_gives_nan_is_invalid(tiny_model):
-    broken = replace(tiny_model, module=copy.deepcopy(tiny_model.module))
-    broken.module.model.layers[1].mlp.down_proj.weight.fill_(float("nan"))
-    with pytest.raises(InvalidInstrument, match=r"tiny gives logits that are not finite on seed 3: check its weights"):
-        RegressionPass(broken, {TASK: EVERYTHING}).observe(TASK, 3)
-
-
-def test_a_failed_check_is_invalid(tiny_model, monkeypatch):
-    from optim_hunter.observe import checks
-
-    monkeypatch.setitem(checks.TOLERANCES["float32"], "residual stream", 0.0)
-    with pytest.raises(InvalidInstrument, match=r"tiny, seed 0: check 'residual stream' failed"):
-        RegressionPass(tiny_model, {TASK: EVERYTHING}).observe(TASK, 0)
-
-
-def test_a_prompt_longer_than_the_context_is_refused_before_any_pass(tiny_model):
-    short = replace(tiny_model, module=copy.deepcopy(tiny_model.module))
-    short.module.config.max_position_embeddings = 100
-    passes = RegressionPass(short, {TASK: EVERYTHING})
-    with pytest.raises(UserError, match=r"takes 312 tokens with its answer, but tiny reads at most 100: choose"):
-        passes.check_length(TASK, 0)
-    assert passes.forward_passes == 0
-
-
-def test_another_architecture_is_refused():
-    with pytest.raises(UserError, match="is not built like Llama"):
-        decoder_parts(torch.nn.Linear(2, 2))
-
-
 def test_a_seed_runs_only_the_tasks_that_asked_for_it(tiny_model):
-    other = replace(TASK, examples=3)
-    plans = unite([(TASK, {"answer"}, [0]), (other, {"attention"}, [1]), (TASK, {"attention"}, [2])])
-    passes = RegressionPass(tiny_model, plans["friedman_2"])
+    plans = unite([(TASK, {"answer"}, [0]), (SHORTER, {"attention"}, [1]), (TASK, {"attention"}, [2])])
+    passes = pass_over(tiny_model, plans["friedman_2"])
     assert passes.observe(TASK, 0).attention.output_tokens == 15
-    before = passes.tokens_run
-    passes.observe(other, 1)
-    assert passes.tokens_run - before == len(tiny_model.encode(regression_prompt(draw(other, 1)).text).ids)
+    before = passes.engine.tokens_run
+    passes.observe(SHORTER, 1)
+    assert passes.engine.tokens_run == before  # it ran beside seed 0
+    shown = {length(tiny_model, TASK, seed) for seed in (0, 2)} | {length(tiny_model, SHORTER, 1)}
+    assert before - 2 * (24 + 17) - sum(shown) - length(tiny_model, TASK, 2) <= 2 * 15
 
 
 def test_what_was_not_asked_for_is_refused_with_the_remedy(tiny_model):
-    observed = RegressionPass(tiny_model, {TASK: Asked({"attention"}, SEEDS)}).observe(TASK, 0)
+    observed = pass_over(tiny_model, {TASK: Asked({"attention"}, SEEDS)}).observe(TASK, 0)
     with pytest.raises(UserError, match="this observation shows no answer: add 'answer' to the claim's needs"):
         _ = observed.prediction
+
+
+# memory
+
+
+def failing_above(rows):
+    """A module's forward that finds no memory for more rows."""
+
+    def hook(_module, args, _):
+        if len(args[0]) > rows:
+            raise torch.OutOfMemoryError("out of memory")
+
+    return hook
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on(tiny_model):
+    plan = {TASK: EVERYTHING}
+    small = with_module(tiny_model, lambda module: module.register_forward_pre_hook(failing_above(3), with_kwargs=True))
+    passes = pass_over(small, plan)
+    for seed in SEEDS:
+        assert_same(passes.observe(TASK, seed), pass_over(tiny_model, plan).observe(TASK, seed))
+    assert passes.batch_seeds == 3
+    assert passes.out_of_memory == 2
+
+
+def test_memory_that_does_not_suffice_for_one_seed_is_told(tiny_model):
+    def fail_on_prompts(_module, args, _):
+        if args[0].shape[1] > 100:
+            raise torch.OutOfMemoryError("out of memory")
+
+    none = with_module(tiny_model, lambda module: module.register_forward_pre_hook(fail_on_prompts, with_kwargs=True))
+    with pytest.raises(UserError, match=r"tiny: memory of cpu does not suffice for the prompts of one seed: try"):
+        pass_over(none, {TASK: EVERYTHING}).observe(TASK, 0)
+
+
+# what is refused
+
+
+def test_a_model_that_gives_nan_is_invalid(tiny_model):
+    def break_for_long_prompts(module):
+        module.model.layers[1].mlp.register_forward_hook(
+            lambda _, __, output: output + float("nan") if output.shape[1] > 100 else None
+        )
+
+    broken = with_module(tiny_model, break_for_long_prompts)
+    with pytest.raises(InvalidInstrument, match=r"tiny gives logits that are not finite on seed 3: check its weights"):
+        pass_over(broken, {TASK: Asked(NEEDS, {3})}).observe(TASK, 3)
+
+
+def test_weights_that_hold_nan_are_refused_before_the_first_seed(tiny_model):
+    broken = with_module(tiny_model, lambda module: module.model.layers[1].mlp.down_proj.weight.fill_(float("nan")))
+    with pytest.raises(InvalidInstrument, match=r"tiny: check \"model's own logits\" failed"):
+        pass_over(broken, {TASK: EVERYTHING}).prepare(TASK, [0])
+
+
+@pytest.mark.parametrize("name", ["residual stream", "attributed difference", "attention rows", "row sums"])
+def test_a_failed_check_is_invalid(tiny_model, monkeypatch, name):
+    monkeypatch.setitem(checks.TOLERANCES["float32"], name, -1.0)
+    with pytest.raises(InvalidInstrument, match=rf"tiny, seed 0: check \"{name}\" failed"):
+        pass_over(tiny_model, {TASK: EVERYTHING}).observe(TASK, 0)
+
+
+def test_a_prompt_longer_than_the_context_is_refused_before_any_pass(tiny_model):
+    passes = pass_over(replace(tiny_model, context=100), {TASK: EVERYTHING})
+    with pytest.raises(UserError, match=r"takes 312 tokens with its answer, but tiny reads at most 100: choose"):
+        passes.prepare(TASK, [0])
+    assert passes.engine.forward_passes == 0
+
+
+def test_another_architecture_is_refused():
+    with pytest.raises(UserError, match="is not built like a decoder that the instruments know"):
+        decoder_parts(torch.nn.Linear(2, 2))
+
+
+# the store
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+PLAN = {TASK: EVERYTHING, replace(TASK, pair="seed 0"): EVERYTHING, replace(SHORTER, queries_per_seed=2): EVERYTHING}
+
+
+def test_a_second_run_makes_no_pass_and_opens_no_weights(tiny_model, store):
+    first = pass_over(tiny_model, PLAN, store)
+    again = pass_over(replace(tiny_model, open_module=pytest.fail), PLAN, Store(store.folder))
+    for task in PLAN:
+        again_ready = [first.observe(task, seed, task.queries_per_seed - 1) for seed in SEEDS]
+        again.prepare(task, SEEDS)
+        for seed, seen in zip(SEEDS, again_ready, strict=True):
+            recalled = again.observe(task, seed, task.queries_per_seed - 1)
+            assert_same(recalled, seen)
+            assert recalled.checks == seen.checks
+            assert recalled.answer_ended == seen.answer_ended
+    assert again.engine.forward_passes == 0
+    assert again.store.taken > 0
+
+
+def test_what_the_store_lacks_is_run_and_nothing_else(tiny_model, store):
+    answers = pass_over(tiny_model, {TASK: Asked({"answer"}, range(4))}, store)
+    answers.observe(TASK, 0)
+    more = pass_over(tiny_model, {TASK: Asked({"answer", "attention"}, range(5))}, store)
+    more.observe(TASK, 3)
+    prompts = sum(length(tiny_model, TASK, seed) for seed in range(4))
+    assert more.store.taken == 4
+    fresh = more.engine.tokens_run - 2 * (24 + 17) - prompts
+    assert 0 < fresh - length(tiny_model, TASK, 4) <= 15  # seed 4 lacked its answer too
+
+
+def test_a_damaged_file_is_set_aside_and_made_again(tiny_model, store):
+    plan = {TASK: Asked({"answer"}, {0})}
+    seen = pass_over(tiny_model, plan, store).observe(TASK, 0)
+    (file,) = store.folder.rglob("*.safetensors")
+    content = bytearray(file.read_bytes())
+    content[-20] ^= 1
+    file.write_bytes(content)
+    again = pass_over(tiny_model, plan, store)
+    assert again.observe(TASK, 0).answer == seen.answer
+    assert again.engine.forward_passes > 0
+    assert len(store.damaged) == 1
+    assert pass_over(replace(tiny_model, open_module=pytest.fail), plan, store).observe(TASK, 0).answer == seen.answer
+
+
+@pytest.mark.parametrize("change", [{"fingerprint": "other"}, {"dtype": "bfloat16"}, {"name": "other"}])
+def test_another_model_takes_nothing(tiny_model, store, change):
+    plan = {TASK: Asked({"answer"}, {0})}
+    pass_over(tiny_model, plan, store).observe(TASK, 0)
+    assert (
+        PartStore(store, replace(tiny_model, **change)).get(
+            "answer", pass_over(tiny_model, plan).pose(TASK, 0, 0), None
+        )
+        is None
+    )

@@ -28,7 +28,7 @@ two_decimals = st.floats(0, 1999.99).map(lambda value: round(value, 2))
 
 @cache
 def planted(name: str) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
-    return build(name)
+    return build(name), number_tokenizer()
 
 
 @cache

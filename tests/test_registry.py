@@ -175,7 +175,7 @@ def test_a_folder_that_lacks_a_file_is_refused(copy: Path, damage: Callable[[Pat
 
 def test_a_folder_opens_ready_for_passes(tiny: Path) -> None:
     model = open_language_model(str(tiny), None, None)
-    assert (model.context, model.layers, model.heads) == (64, 3, 4)
+    assert (model.context, model.module.config.num_hidden_layers) == (64, 3)
     assert (model.device, model.dtype, model.module.dtype) == ("cpu", "float32", torch.float32)
     assert model.module.config._attn_implementation == "sdpa"
     assert not model.module.training
@@ -207,14 +207,14 @@ def test_weights_that_are_missing_are_never_drawn_at_random(copy: Path) -> None:
     del weights["model.layers.1.mlp.up_proj.weight"]
     save_file(weights, copy / "model.safetensors", {"format": "pt"})
     with pytest.raises(UserError, match=r"no fitting weights for model\.layers\.1\.mlp\.up_proj\.weight"):
-        open_language_model(str(copy), None, None)
+        _ = open_language_model(str(copy), None, None).module
 
 
 def test_half_a_weight_file_is_named(copy: Path) -> None:
     content = (copy / "model.safetensors").read_bytes()
     (copy / "model.safetensors").write_bytes(content[: len(content) // 2])
     with pytest.raises(UserError, match=r"cannot open the model in .*copy \(.*\): check the folder or fetch it again"):
-        open_language_model(str(copy), None, None)
+        _ = open_language_model(str(copy), None, None).module
 
 
 def test_code_in_a_folder_is_never_run(copy: Path) -> None:
@@ -240,7 +240,7 @@ def test_random_weights_are_those_of_the_seed_and_leave_the_generator_alone(tiny
 
 def test_random_weights_need_no_weights(copy: Path) -> None:
     (copy / "model.safetensors").unlink()
-    assert open_language_model(f"random:{copy}", None, None).layers == 3
+    assert open_language_model(f"random:{copy}", None, None).module.config.num_hidden_layers == 3
 
 
 def test_random_llama_has_the_published_architecture_and_the_number_tokenizer() -> None:
@@ -308,7 +308,7 @@ def test_recorded_predictions_have_their_source() -> None:
 @pytest.mark.skipif(not STORIES15M.is_dir(), reason="the shared stories15m model is not here")
 def test_a_real_folder_opens() -> None:
     model = open_language_model(str(STORIES15M), None, None)
-    assert (model.layers, model.heads, model.context) == (6, 6, 256)
+    assert (model.module.config.num_hidden_layers, model.context) == (6, 256)
     text = "Once upon a time, there was"
     encoded = model.encode(text)
     assert encoded.ids[:2] == [1, 9038]

@@ -24,7 +24,7 @@ SCHEMA = 1
 PACKAGES = ("torch", "transformers", "transformer-lens", "numpy", "scipy", "scikit-learn", "statsmodels",
             "pytest", "pytest-html", "plotly", "optim-hunter")  # fmt: skip
 
-DESCRIBED = ("corpus", "source_of_model", "device", "dtype", "forward_passes", "tokens_run")
+DESCRIBED = ("corpus", "source_of_model", "device", "dtype")
 """What a subject says of itself."""
 
 
@@ -112,6 +112,7 @@ def entry_of(decision: Decision, run: Run, expected: str | None, registration: s
         **_seeds(case, numbers, decision.tested),
         **_trust(decision, run, registration),
         **{key: run.descriptions.get(case.model, {}).get(key) for key in DESCRIBED},
+        "work": run.work(case.model),
         "figures": figures_of(decision, numbers, run.profiles.get(case.key, [])),
         "again": again,
     }

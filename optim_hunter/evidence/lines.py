@@ -20,6 +20,8 @@ def summary_lines(ledger: dict[str, Any]) -> Iterator[str]:
     right = sum(entry["verdict"] == entry["expected"] for entry in controls)
     if controls:
         yield f"controls: {right} of {len(controls)} have the verdict that was planted"
+    for problem in dict.fromkeys(line for entry in ledger["claims"] for line in entry["work"]["store_problems"]):
+        yield f"store: {problem}"
 
 
 def _found(entry: dict[str, Any]) -> str:

@@ -160,6 +160,7 @@ def _environment() -> jinja2.Environment:
         "probability": text.probability,
         "duration": text.duration,
         "seeds": text.seed_ranges,
+        "work_text": text.work_text,
         "data": _json_data,
     }
     environment.globals |= {

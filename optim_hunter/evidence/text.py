@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 MINUS = "\N{MINUS SIGN}"
 UNKNOWN = "\N{EN DASH}"
@@ -94,3 +95,18 @@ def seed_ranges(seeds: list[int]) -> str:
         else:
             runs.append([seed])
     return ",".join("-".join(str(end) for end in run) for run in runs) or UNKNOWN
+
+
+def work_text(work: Mapping[str, Any]) -> str:
+    """What a model took, in words: `214 forward passes, 168,031 tokens; 9 parts taken from the store`."""
+    counted = [
+        (work.get("forward_passes"), "forward passes"),
+        (work.get("tokens_run"), "tokens"),
+        (work.get("fits"), "fits"),
+    ]
+    text = ", ".join(f"{count:,} {what}" for count, what in counted if count is not None)
+    if work.get("batch_seeds"):
+        text += f", {work['batch_seeds']} seeds side by side"
+    if work.get("out_of_memory"):
+        text += f" (memory did not suffice {work['out_of_memory']} times, each time the batch was halved)"
+    return f"{text}; {work.get('from_store', 0):,} parts taken from the store"

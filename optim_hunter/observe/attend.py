@@ -70,15 +70,13 @@ class AttentionPass:
         return seen | itself  # padding sees itself: a query without any key gives NaN
 
     def _stem_mask(self, window: int | None) -> Bool[Tensor, "row query key"] | None:
-        """None where every query sees the whole stem; one line for all queries of a row where padding alone hides."""
+        """None where every query sees the whole stem; one line for each row of the stem where padding alone hides."""
         stem = self.stream.stem
         assert stem is not None
-        if not self._binds(window) and bool(stem.present.all()):
-            return None
+        if not self._binds(window):
+            return None if bool(stem.present.all()) else stem.present[:, None]
         each = len(self.stream.present) // len(stem.present)
         positions, present = (part.repeat_interleave(each, 0) for part in (stem.positions, stem.present))
-        if not self._binds(window):
-            return present[:, None]
         return _sees(self.stream.positions[:, -self.new_columns :], positions, window) & present[:, None]
 
     def _binds(self, window: int | None) -> bool:
@@ -133,7 +131,7 @@ AttentionInterface.register(NAME, _attention)
 AttentionMaskInterface.register(NAME, lambda *_, **__: None)
 
 Part = tuple[Tensor, Tensor, Bool[Tensor, "row query key"] | None]
-"""Keys, values, and which of them each query sees."""
+"""Keys, values, and which of them each query sees; a mask of fewer rows or of one query holds for all that share it."""
 
 
 def _parts_of(under_way: AttentionPass, module: Any, key: Tensor, value: Tensor, scoring: Scoring) -> list[Part]:
@@ -150,13 +148,15 @@ def _parts_of(under_way: AttentionPass, module: Any, key: Tensor, value: Tensor,
 def _scores(query: Tensor, part: Part, scoring: Scoring, causal: bool) -> Float[Tensor, "row head query key"]:
     """Scores of queries against keys that several rows and heads may share, in float32."""
     key, _, mask = part
-    scores = (_by_key(query, key) * scoring.scale) @ key.transpose(-1, -2)
-    scores = _by_row(scores.float(), query.shape, key.shape)
+    scores = (_by_key(query, key).float() * scoring.scale) @ key.float().transpose(-1, -2)
+    scores = _by_row(scores, query.shape, key.shape)
     if scoring.softcap is not None:
         scores = scoring.softcap * torch.tanh(scores / scoring.softcap)
     if mask is None and causal:
         mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=key.device).tril()[None]
-    return scores if mask is None else scores.masked_fill(~mask[:, None], -torch.inf)
+    if mask is None:
+        return scores
+    return scores.masked_fill(~mask.repeat_interleave(len(scores) // len(mask), 0)[:, None], -torch.inf)
 
 
 def _by_key(rows: Tensor, key: Tensor) -> Tensor:
@@ -191,13 +191,14 @@ def _attend(
     weights = scores.sub_(largest).exp_()
     total = weights.sum(-1).clamp_min(torch.finfo(scores.dtype).tiny)
     value = part[1]
-    summed = _by_row(_by_key(weights.to(value.dtype), value) @ value, query.shape, value.shape).float()
+    summed = _by_row(_by_key(weights, value) @ value.float(), query.shape, value.shape)
     return summed / total[..., None], largest.squeeze(-1) + total.log()
 
 
 def _has_kernel(query: Tensor, part: Part, scoring: Scoring) -> bool:
-    mask = part[2]
-    return query.device.type == "cpu" and scoring.softcap is None and (mask is None or mask.shape[1] == 1)
+    key, _, mask = part
+    alike = mask is None or mask.shape[:2] == (len(key), 1)
+    return query.device.type == "cpu" and scoring.softcap is None and alike
 
 
 def _attend_by_kernel(
@@ -207,7 +208,7 @@ def _attend_by_kernel(
     key, value, mask = part
     hidden = None
     if mask is not None:
-        hidden = query.new_zeros(1).where(mask[:: len(mask) // len(key), None], -torch.inf)
+        hidden = query.new_zeros(1).where(mask[:, None], -torch.inf)
     output, log_sum = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
         _by_key(query, key), key, value, attn_mask=hidden, scale=scoring.scale
     )

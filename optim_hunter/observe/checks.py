@@ -33,4 +33,4 @@ def require(checks: Mapping[str, float], dtype: str) -> None:
     for name, error in checks.items():
         tolerance = TOLERANCES[dtype][name]
         if not error <= tolerance:
-            raise InvalidInstrument(f"check '{name}' failed, relative error {error:.2g} above {tolerance:.0e}")
+            raise InvalidInstrument(f'check "{name}" failed, relative error {error:.2g} above {tolerance:.0e}')

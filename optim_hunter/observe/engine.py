@@ -72,9 +72,8 @@ class Engine:
 
     def advance(self, stream: Stream, segments: Sequence[Sequence[int]]) -> None:
         """Run the next segment of every row, and read nothing."""
-        if any(segments):
-            self._count(segments)
-            advance(self.model.module, stream, segments)
+        self._count(segments)
+        advance(self.model.module, stream, segments)
 
     def read(self, stream: Stream, segments: Sequence[Sequence[int]], look: Look, labels: Sequence[str]) -> Reading:
         """Run the next segment of every row and read it; `labels` name the rows in messages.
@@ -94,5 +93,5 @@ class Engine:
         return seen
 
     def _count(self, segments: Sequence[Sequence[int]]) -> None:
-        self.forward_passes += 1
+        self.forward_passes += any(segments)
         self.tokens_run += sum(map(len, segments))

@@ -106,6 +106,8 @@ def _listening(taps: _Taps, parts: DecoderParts, heads: bool) -> Iterator[None]:
 @torch.inference_mode()
 def advance(module: PreTrainedModel, stream: Stream, segments: Sequence[Sequence[int]]) -> None:
     """Run the next segment of every row, and read nothing."""
+    if not any(segments):
+        return
     tokens = stream.extend(segments)
     with attending(module, AttentionPass(stream, tokens.shape[1], None)):
         _forward(module.base_model, tokens, stream)

@@ -118,14 +118,18 @@ class RegressionPass:
             self._run([seed for seed in seeds if missing[seed] == wanted], wanted)
 
     def _run(self, seeds: Sequence[int], wanted: Missing) -> None:
-        asked = {task: self._with_reference(task, frozenset(needs), seeds) for task, needs in wanted.items()}
-        try:
-            # What is shown is kept before the next is made: a pair of tokens may come from seed 0 of this very batch.
-            for shown in Batch(self.engine, seeds, asked, self.pose, self._pair).run():
-                self._keep(shown)
-        except torch.OutOfMemoryError:
-            for half in self._halves(seeds):
-                self._run(half, wanted)
+        """Run seeds side by side, half as many where memory does not suffice."""
+        while seeds:
+            batch = seeds[: self.batch_seeds]
+            asked = {task: self._with_reference(task, frozenset(needs), batch) for task, needs in wanted.items()}
+            try:
+                # What is shown is kept before the next is made: a pair may come from seed 0 of this very batch.
+                for shown in Batch(self.engine, batch, asked, self.pose, self._pair).run():
+                    self._keep(shown)
+            except torch.OutOfMemoryError:
+                self._halve(len(batch))
+            else:
+                seeds = seeds[len(batch) :]
 
     def _with_reference(self, task: RegressionTask, needs: frozenset[str], seeds: Sequence[int]) -> frozenset[str]:
         """See to it that the pair of seed 0 will be known when the attribution of these seeds is made."""
@@ -139,17 +143,15 @@ class RegressionPass:
             self._run([0], {task: frozenset({"answer"})})
         return needs
 
-    def _halves(self, seeds: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
-        """Halve the batch, from here on."""
-        if len(seeds) == 1:
+    def _halve(self, seeds: int) -> None:
+        if seeds == 1:
             raise UserError(
                 f"{self.engine.model.name}: memory of {self.engine.device} does not suffice for the prompts of one "
                 "seed: try --claims-dtype bfloat16, fewer queries or examples, or a larger device"
-            )
+            ) from None
         self.out_of_memory += 1
-        self.batch_seeds = (len(seeds) + 1) // 2
+        self.batch_seeds = (seeds + 1) // 2
         self.engine.free_memory()
-        return seeds[: self.batch_seeds], seeds[self.batch_seeds :]
 
     def _keep(self, shown: Shown) -> None:
         task, need, posed = shown.task, shown.need, shown.posed

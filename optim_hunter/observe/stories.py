@@ -72,7 +72,7 @@ class StoriesObserver:
 
     def provenance(self) -> dict[str, Any]:
         """What the fits are made of, as plain JSON data."""
-        return {**self._about.header["provenance"], "fits": self.fits, "from_store": self.taken}
+        return dict(self._about.header["provenance"])
 
     @cached_property
     def _windows(self) -> Windows:

@@ -63,11 +63,13 @@ class LanguageSubject:
             "device": self.model.device,
             "dtype": self.model.dtype,
             "corpus": None,
-            "forward_passes": self.engine.forward_passes,
-            "tokens_run": self.engine.tokens_run,
-            "from_store": self.kept.taken,
-            "batch_seeds": max(one.batch_seeds for one in self.passes.values()),
-            "out_of_memory": sum(one.out_of_memory for one in self.passes.values()),
+            "work": {
+                "forward_passes": self.engine.forward_passes,
+                "tokens_run": self.engine.tokens_run,
+                "from_store": self.kept.taken,
+                "batch_seeds": max(one.batch_seeds for one in self.passes.values()),
+                "out_of_memory": sum(one.out_of_memory for one in self.passes.values()),
+            },
         }
 
 
@@ -116,7 +118,10 @@ class LinearSubject:
 
     def describe(self) -> dict[str, Any]:
         corpus = {"name": self.corpus.name, "sha256": self.corpus.sha256, "note": self.corpus.note}
-        return {"source_of_model": None, "device": "cpu", "dtype": "float64", "corpus": corpus | self._fitted()}
+        observers = self._observers.values()
+        work = {"fits": sum(one.fits for one in observers), "from_store": sum(one.taken for one in observers)}
+        fitted = corpus | self._fitted()
+        return {"source_of_model": None, "device": "cpu", "dtype": "float64", "corpus": fitted, "work": work}
 
     def _fitted(self) -> dict[str, Any]:
         """Windows, tokenizer and strength of the fits; a corpus is fitted for one task in nearly every run."""
