@@ -221,7 +221,9 @@ def test_seeds_that_a_record_lacks_make_the_claim_invalid_at_once(pytester, clai
     claims(holds="return 2")
     result = run(pytester, "--claims-seeds", "90-120")
     result.assert_outcomes(skipped=31, errors=1)
-    result.stdout.fnmatch_lines(["*recorded:llama-3.1-8b holds seeds 0-99 with 50 examples and one query: ask for those*"])
+    result.stdout.fnmatch_lines(
+        ["*recorded:llama-3.1-8b holds seeds 0-99 with 50 examples and one query: ask for those*"]
+    )
 
 
 def test_a_measure_that_forgets_a_condition_is_told_so_and_harms_no_other(pytester, claims):

@@ -38,6 +38,11 @@ class Engine:
         """
         return decoder_parts(self.model.module)
 
+    @property
+    def heads(self) -> int:
+        """Query heads in a layer."""
+        return int(self.model.module.config.get_text_config().num_attention_heads)
+
     @cached_property
     def disagreement(self) -> float:
         """How far the pass is from the model's own code on two short prompts; see `observe.agreement`."""

@@ -26,12 +26,13 @@ class Look:
     """What is read of a pass beside component writes and logits.
 
     `positions` are counted from the end of each row's segment, as Python counts (−1 is its last token), the same
-    number for each row; by default the last token alone.
+    number for each row; by default the last token alone. `first_layer` is the first whose writes are read.
     """
 
     rows: bool = False
     heads: bool = False
     positions: Sequence[Sequence[int]] | None = None
+    first_layer: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,17 @@ class _Taps:
         return [module.register_forward_pre_hook(keep, with_kwargs=True) for module in modules]
 
 
+def _writing(parts: DecoderParts, look: Look) -> list[nn.Module]:
+    """Attention and MLP of each layer that is read, in the order in which they write."""
+    pairs = list(zip(parts.attention, parts.mlp, strict=True))[look.first_layer :]
+    return [part for pair in pairs for part in pair]
+
+
 @contextmanager
-def _listening(taps: _Taps, parts: DecoderParts, heads: bool) -> Iterator[None]:
-    handles = taps.outputs("write", [*parts.attention, *parts.mlp])
+def _listening(taps: _Taps, parts: DecoderParts, look: Look) -> Iterator[None]:
+    handles = taps.outputs("write", _writing(parts, look))
     handles += taps.inputs("stream", [parts.layers[0], parts.norm])
-    handles += taps.inputs("heads", parts.head_output if heads else [])
+    handles += taps.inputs("heads", parts.head_output if look.heads else [])
     try:
         yield
     finally:
@@ -125,7 +132,7 @@ def read(
     logits: list[Tensor] = []
     unembedding = parts.unembed.register_forward_hook(lambda _, __, output: logits.append(output[:, -1].float()))
     try:
-        with _listening(taps, parts, look.heads), attending(module, under_way):
+        with _listening(taps, parts, look), attending(module, under_way):
             _forward(module, tokens, stream, logits_to_keep=1)
     finally:
         unembedding.remove()
@@ -164,8 +171,7 @@ def _reading(
     parts: DecoderParts, stream: Stream, taps: _Taps, logits: Tensor, under_way: AttentionPass, look: Look
 ) -> Reading:
     kept = taps.kept
-    written = [part for pair in zip(parts.attention, parts.mlp, strict=True) for part in pair]
-    writes = [kept["stream", parts.layers[0]], *(kept["write", part] for part in written)]
+    writes = [kept["stream", parts.layers[0]], *(kept["write", part] for part in _writing(parts, look))]
     seen = Reading(logits, torch.stack(writes, 2), kept["stream", parts.norm])
     if look.rows:
         seen.rows, seen.rows_error = _without_padding(stream, under_way.rows), under_way.error
