@@ -68,7 +68,11 @@ def ours(model: LanguageModel, rows: bool) -> Pass:
 
 
 def bridge_writes(model: LanguageModel) -> Pass:
-    blocks = [f"blocks.{layer}.hook_{part}_out" for layer in range(model.layers) for part in ("attn", "mlp")]
+    blocks = [
+        f"blocks.{layer}.hook_{part}_out"
+        for layer in range(model.module.config.num_hidden_layers)
+        for part in ("attn", "mlp")
+    ]
     names = ["hook_embed", *blocks]
     run = bridge(model).run_with_cache
     return partial(run, names_filter=names, pos_slice=-1, use_cache=False, logits_to_keep=1)

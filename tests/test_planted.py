@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from functools import cache
 
 import numpy as np
@@ -248,3 +251,18 @@ def test_layout_does_not_depend_on_the_numbers(tokenizer: PreTrainedTokenizerFas
     words = tokenizer.convert_ids_to_tokens(tokens[0])
     assert words[-1 - layout.output - layout.name] == "Output"
     assert [words[-1 - label] for label in layout.labels] == ["0", "1", "2", "3"]
+
+
+def test_the_number_tokenizer_is_the_same_in_every_process() -> None:
+    """Words of one length once stood in the order of Python's hashes, which differ from process to process."""
+    code = (
+        "from optim_hunter.models.planted_parts import number_tokenizer;"
+        "print(number_tokenizer().backend_tokenizer.to_str())"
+    )
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(texts) == 1

@@ -53,7 +53,8 @@ def number_tokenizer() -> PreTrainedTokenizerFast:
     """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
-    words = sorted({*re.findall("[A-Za-z]{2,}", INSTRUCTION), "Feature", "Output"}, key=len, reverse=True)
+    found = {*re.findall("[A-Za-z]{2,}", INSTRUCTION), "Feature", "Output"}
+    words = sorted(found, key=lambda word: (-len(word), word))  # in one order whatever the process
     numbers = [*map(str, range(INTEGERS)), *(f"0{digit}" for digit in range(10))]
     entries = dict.fromkeys([*SPECIAL, *numbers, *words, *string.printable])
     tokenizer = Tokenizer(models.WordLevel({entry: index for index, entry in enumerate(entries)}, SPECIAL[0]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,6 @@ import numpy as np
 
 from optim_hunter.models.language import LanguageModel
 from optim_hunter.observe.observation import Answer, AttentionMass, Attribution, Part
-from optim_hunter.observe.posed import Posed
 from optim_hunter.observe.store import Store, Stored
 from optim_hunter.observe.versions import pass_engine
 
@@ -51,20 +49,20 @@ class PartStore:
             "engine": pass_engine(),
         }
 
-    def get(self, need: str, posed: Posed, pair: Any) -> Part | None:
+    def get(self, need: str, prompt: str, pair: Any) -> Part | None:
         """What is kept of a prompt's need; `pair` is part of what was asked of an attribution."""
-        stored = self._store.get(self._key(need, posed, pair)) if self._store is not None else None
+        stored = self._store.get(self._key(need, prompt, pair)) if self._store is not None else None
         if stored is None:
             return None
         self.taken += 1
         return unpack(need, stored)
 
-    def put(self, need: str, posed: Posed, pair: Any, part: Part) -> None:
+    def put(self, need: str, prompt: str, pair: Any, part: Part) -> None:
         """Keep it."""
         if self._store is not None:
-            self._store.put(self._key(need, posed, pair), *pack(part))
+            self._store.put(self._key(need, prompt, pair), *pack(part))
 
-    def _key(self, need: str, posed: Posed, pair: Any) -> dict[str, Any]:
-        asked = json.dumps([posed.prompt.text, posed.ids])
-        prompt = hashlib.sha256(asked.encode()).hexdigest()
-        return {**self._model, "prompt": prompt, "need": need, "pair": list(pair) if isinstance(pair, tuple) else pair}
+    def _key(self, need: str, prompt: str, pair: Any) -> dict[str, Any]:
+        """The prompt as text: its tokens follow, since the tokenizer is in the model's fingerprint."""
+        digest = hashlib.sha256(prompt.encode()).hexdigest()
+        return {**self._model, "prompt": digest, "need": need, "pair": list(pair) if isinstance(pair, tuple) else pair}

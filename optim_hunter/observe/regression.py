@@ -14,6 +14,7 @@ from optim_hunter.observe.kept import PartStore
 from optim_hunter.observe.observation import Part, RegressionObservation
 from optim_hunter.observe.plan import Plan
 from optim_hunter.observe.posed import pose
+from optim_hunter.tasks.prompts import regression_prompt
 from optim_hunter.tasks.regression import RegressionTask, draw
 
 BATCH_TOKENS = {"cpu": 12_288, "cuda": 65_536}
@@ -44,6 +45,8 @@ class RegressionPass:
             InvalidInstrument: the pass does not compute what the model's own code does.
         """
         missing = [seed for seed in seeds if task in self._missing(seed)]
+        for seed in missing:
+            self.pose(task, seed, 0)
         if missing:
             self.engine.open()
 
@@ -76,7 +79,8 @@ class RegressionPass:
         """Whether a part is known, after a look into the store."""
         key = task, seed, query, need
         if key not in self._parts and (need != "attribution" or self._knows_pair(task)):
-            kept = self.store.get(need, self.pose(task, seed, query), self._pair_name(task, need))
+            prompt = regression_prompt(draw(task, seed, query))
+            kept = self.store.get(need, prompt.text, self._pair_name(task, need))
             if kept is not None:
                 self._parts[key] = kept
         return key in self._parts
@@ -156,4 +160,4 @@ class RegressionPass:
     def _keep(self, shown: Shown) -> None:
         task, need, posed = shown.task, shown.need, shown.posed
         self._parts[task, posed.episode.seed, posed.query, need] = shown.part
-        self.store.put(need, posed, self._pair_name(task, need), shown.part)
+        self.store.put(need, posed.prompt.text, self._pair_name(task, need), shown.part)

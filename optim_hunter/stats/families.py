@@ -10,6 +10,8 @@ def holm(p_values: Mapping[str, float], size: int) -> dict[str, float]:
 
     Members that were not run count with p = 1, so that a selection never makes a verdict easier.
     """
+    if size == 1 and len(p_values) == 1:
+        return dict(p_values)  # there is nothing to adjust, and statsmodels collects all garbage at each call
     from statsmodels.stats.multitest import multipletests
 
     padding = [1.0] * max(0, size - len(p_values))

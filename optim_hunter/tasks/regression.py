@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
@@ -14,6 +15,9 @@ PUBLISHED_EXAMPLES = 50
 """Examples that the published runs drew for a seed; a shorter prompt takes the first of them."""
 
 MOST_QUERIES = 32
+
+KEPT_EPISODES = 4096
+"""Episodes that are not drawn again when they are asked for again; their arrays cannot be written to."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Episode:
         return Episode(self.seed, self.features[:examples], self.outputs[:examples], self.test_features, self.gold)
 
 
+@lru_cache(KEPT_EPISODES)
 def friedman_2(seed: int, query: int = 0) -> Episode:
     """Friedman's second data set without noise, rounded to two decimals, one test case split off.
 
@@ -72,6 +77,8 @@ def friedman_2(seed: int, query: int = 0) -> Episode:
         features[:drawn], outputs[:drawn], test_size=1, random_state=seed
     )
     case, gold = (features[-1], outputs[-1]) if query else (x_test[0], y_test[0])
+    for drawn_once in (x_train, y_train, case):
+        drawn_once.setflags(write=False)
     return Episode(seed, x_train, y_train, case, float(gold))
 
 

@@ -1,0 +1,54 @@
+"""How much faster a run from the store is than the run that filled it.
+
+    python benchmarks/store.py [--json FILE] [pytest arguments: claims/ -m "cpu and not slow" by default]
+
+Both runs are made in an empty folder's store. Seconds are those of the ledger: from the first item to the last verdict.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+CLAIMS = ["claims/", "-m", "cpu and not slow"]
+
+
+def run(name: str, folder: Path, arguments: list[str]) -> dict[str, Any]:
+    """A run over the claims, as a row."""
+    out = folder / name
+    options = ["-q", f"--claims-store={folder / 'store'}", f"--claims-out={out}"]
+    subprocess.run([sys.executable, "-m", "pytest", *arguments, *options], check=False)
+    ledger = json.loads((out / "ledger.json").read_text(encoding="utf-8"))
+    work = [entry["work"] for entry in ledger["claims"]]
+    return {
+        "name": name,
+        "seconds": ledger["run"]["seconds"],
+        "forward_passes": max((one.get("forward_passes", 0) for one in work), default=0),
+        "fits": max((one.get("fits", 0) for one in work), default=0),
+        "verdicts": [
+            (entry["claim"], entry["model"], entry["protocol"], entry["verdict"]) for entry in ledger["claims"]
+        ],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, help="write the rows here")
+    arguments, chosen = parser.parse_known_args()
+    with tempfile.TemporaryDirectory() as folder:
+        filling, from_store = (run(name, Path(folder), chosen or CLAIMS) for name in ("filling", "from_store"))
+    from_store["ratio"] = filling["seconds"] / from_store["seconds"]
+    for row in (filling, from_store):
+        print("{name:10}  {seconds:8.1f} s  {forward_passes:5} forward passes  {fits:4} fits".format(**row))
+    print(f"{from_store['ratio']:.0f} times faster; verdicts alike: {filling['verdicts'] == from_store['verdicts']}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps([filling, from_store], indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
