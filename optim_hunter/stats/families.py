@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 
 def holm(p_values: Mapping[str, float], size: int) -> dict[str, float]:
@@ -10,10 +11,17 @@ def holm(p_values: Mapping[str, float], size: int) -> dict[str, float]:
 
     Members that were not run count with p = 1, so that a selection never makes a verdict easier.
     """
-    if size == 1 and len(p_values) == 1:
-        return dict(p_values)  # there is nothing to adjust, and statsmodels collects all garbage at each call
+    padding = [1.0] * max(0, size - len(p_values))
+    ordered = tuple(sorted([*p_values.values(), *padding]))
+    adjusted = dict(zip(ordered, _adjusted(ordered), strict=True))
+    return {name: adjusted[p] for name, p in p_values.items()}
+
+
+@lru_cache(1024)
+def _adjusted(p_values: tuple[float, ...]) -> tuple[float, ...]:
+    """Adjusted once for all members of a family: statsmodels collects all garbage at each call, which takes long."""
+    if len(p_values) == 1:
+        return p_values
     from statsmodels.stats.multitest import multipletests
 
-    padding = [1.0] * max(0, size - len(p_values))
-    adjusted = multipletests([*p_values.values(), *padding], method="holm")[1]
-    return dict(zip(p_values, (float(p) for p in adjusted), strict=False))
+    return tuple(float(p) for p in multipletests(p_values, method="holm")[1])
