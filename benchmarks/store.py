@@ -1,6 +1,6 @@
 """How much faster a run from the store is than the run that filled it.
 
-    python benchmarks/store.py [--json FILE] [pytest arguments: claims/ -m "cpu and not slow" by default]
+    python benchmarks/store.py [--json FILE] [arguments of pytest; claims/ -m "cpu and not slow" by default]
 
 Both runs are made in an empty folder's store. Seconds are those of the ledger: from the first item to the last verdict.
 """
@@ -39,9 +39,10 @@ def run(name: str, folder: Path, arguments: list[str]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="write the rows here")
-    arguments, chosen = parser.parse_known_args()
+    parser.add_argument("claims", nargs=argparse.REMAINDER, help="arguments of pytest instead of those")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        filling, from_store = (run(name, Path(folder), chosen or CLAIMS) for name in ("filling", "from_store"))
+        filling, from_store = (run(name, Path(folder), arguments.claims or CLAIMS) for name in ("filling", "from_store"))
     from_store["ratio"] = filling["seconds"] / from_store["seconds"]
     for row in (filling, from_store):
         print("{name:10}  {seconds:8.1f} s  {forward_passes:5} forward passes  {fits:4} fits".format(**row))

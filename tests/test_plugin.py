@@ -5,17 +5,9 @@ from importlib import resources
 from pathlib import Path
 
 import jsonschema
-import plotly.graph_objects  # noqa: F401 - imported once here, else anew by every inner run
 import pytest
-import pytest_html.plugin  # noqa: F401
-import scipy.stats  # noqa: F401
-import sklearn.datasets
-import sklearn.model_selection  # noqa: F401
-import statsmodels.stats.multitest
-import statsmodels.stats.power  # noqa: F401
 
-import optim_hunter.evidence.ledger
-import optim_hunter.evidence.report  # noqa: F401
+import fixtures.imported  # noqa: F401
 
 pytest_plugins = ["pytester"]
 SCHEMA = json.loads((resources.files("optim_hunter.data") / "ledger.schema.json").read_text())

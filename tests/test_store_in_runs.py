@@ -1,0 +1,103 @@
+"""What runs take and keep, as their users see it: the work in the ledger, the store, its faults."""
+
+import json
+
+import pytest
+
+import fixtures.imported  # noqa: F401
+from optim_hunter.models.registry import open_language_model
+from optim_hunter.tasks.prompts import regression_prompt
+from optim_hunter.tasks.regression import RegressionTask, draw
+
+pytest_plugins = ["pytester"]
+MODEL, SEEDS, TASK = "planted:output-head", range(20), RegressionTask(examples=5)
+PROBE = 2 * (24 + 17)
+"""Tokens of the two short prompts on which the pass is compared with the model's own code."""
+
+CLAIMS = """
+from optim_hunter import Claim, Condition, Protocol, claim
+from optim_hunter.tasks.regression import RegressionTask
+
+def about(name, needs, **task):
+    return claim(Claim(
+        id=f"mine/{name}", statement="It holds.", source="a test", family="mine", needs=needs, seeds="0-19",
+        conditions=(Condition("mass", "a number", "share", -1.0),),
+        protocols=(Protocol("corrected", RegressionTask(examples=5, **task), models=("planted:output-head",)),),
+    ))
+
+@about("attends", {"attention"})
+def test_attends(observation):
+    return float(observation.attention.outputs.mean())
+
+@about("answers", {"attention", "answer"})
+def test_answers(observation):
+    return float(observation.attention.features.mean()) + 0 * len(observation.answer)
+"""
+
+
+@pytest.fixture
+def run(pytester):
+    pytester.makepyfile(test_mine=CLAIMS)
+
+    def run_claims(out, *arguments):
+        options = ("-p", "no:cacheprovider", f"--claims-out={out}", "--claims-store=store", *arguments)
+        result = pytester.runpytest_inprocess(*options)
+        path = pytester.path / out / "ledger.json"
+        return result, json.loads(path.read_text())["claims"] if path.exists() else []
+
+    return run_claims
+
+
+def test_every_prompt_is_run_once_for_all_claims_and_a_second_run_runs_none(run):
+    _, first = run("first")
+    model = open_language_model(MODEL, None, None)
+    prompts = sum(len(model.encode(regression_prompt(draw(TASK, seed)).text).ids) for seed in SEEDS)
+    work = first[-1]["work"]
+    steps = work["forward_passes"] - 3 - 1  # the probe's, and one prefill of all seeds side by side
+    assert work["batch_seeds"] >= len(SEEDS)
+    assert 1 <= steps < 16
+    assert prompts + PROBE < work["tokens_run"] <= prompts + PROBE + steps * len(SEEDS)
+    _, second = run("second")
+    assert second[-1]["work"]["forward_passes"] == second[-1]["work"]["tokens_run"] == 0
+    assert second[-1]["work"]["from_store"] == 2 * len(SEEDS)
+    for one, other in zip(first, second, strict=True):
+        assert one["numbers"] == other["numbers"]
+        assert one["verdict"] == other["verdict"]
+        assert one["checks"] == other["checks"]
+
+
+def test_none_keeps_and_takes_nothing(run, pytester):
+    _, entries = run("out", "--claims-store=none")
+    assert entries[-1]["work"]["from_store"] == 0
+    assert not (pytester.path / "store").exists()
+
+
+def test_a_damaged_file_is_told_and_made_again(run, pytester):
+    _, first = run("first")
+    damaged = sorted((pytester.path / "store").rglob("*.safetensors"))[0]
+    damaged.write_bytes(damaged.read_bytes()[:-7])
+    result, second = run("second")
+    result.stdout.fnmatch_lines(["store: *.damaged (*)"])
+    assert second[-1]["work"]["from_store"] == 2 * len(SEEDS) - 1
+    assert [entry["verdict"] for entry in first] == [entry["verdict"] for entry in second]
+    assert second[-1]["work"]["store_problems"]
+    assert run("third")[1][-1]["work"]["forward_passes"] == 0
+
+
+def test_a_store_that_cannot_be_written_is_refused_before_any_pass(run, pytester):
+    (pytester.path / "file").write_text("in the way")
+    result, entries = run("out", "--claims-store=file/store")
+    assert not entries
+    result.stderr.fnmatch_lines(["ERROR: store file/store cannot be written *--claims-store none"])
+
+
+def test_a_disk_that_becomes_full_is_told_and_the_run_goes_on(run, monkeypatch):
+    from optim_hunter.observe import store
+
+    def refuse(path, content):  # noqa: ARG001 - as the function that it stands for
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store, "_write_whole", refuse)
+    result, entries = run("out")
+    result.stdout.fnmatch_lines(["store: *cannot be written (No space left on device)*free space there*"])
+    assert [entry["verdict"] for entry in entries] == ["supported", "supported"]
