@@ -42,7 +42,9 @@ def main() -> None:
     parser.add_argument("claims", nargs=argparse.REMAINDER, help="arguments of pytest instead of those")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        filling, from_store = (run(name, Path(folder), arguments.claims or CLAIMS) for name in ("filling", "from_store"))
+        filling, from_store = (
+            run(name, Path(folder), arguments.claims or CLAIMS) for name in ("filling", "from_store")
+        )
     from_store["ratio"] = filling["seconds"] / from_store["seconds"]
     for row in (filling, from_store):
         print("{name:10}  {seconds:8.1f} s  {forward_passes:5} forward passes  {fits:4} fits".format(**row))

@@ -8,14 +8,19 @@ from optim_hunter.claim import Claim, Condition, NoValue, Protocol, Verdict, cla
 
 if TYPE_CHECKING:
     from optim_hunter.models.bridge import bridge
+    from optim_hunter.models.registry import open_language_model
 
-__all__ = ["Claim", "Condition", "NoValue", "Protocol", "Verdict", "bridge", "claim"]
+__all__ = ["Claim", "Condition", "NoValue", "Protocol", "Verdict", "bridge", "claim", "open_language_model"]
 
 
 def __getattr__(name: str) -> Any:
-    """`bridge` at its first use: it imports torch, which collecting claims must not do."""
-    if name != "bridge":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from optim_hunter.models.bridge import bridge
+    """Models at their first use: they import torch, which collecting claims must not do."""
+    if name == "bridge":
+        from optim_hunter.models.bridge import bridge
 
-    return bridge
+        return bridge
+    if name == "open_language_model":
+        from optim_hunter.models.registry import open_language_model
+
+        return open_language_model
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

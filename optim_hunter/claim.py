@@ -147,7 +147,11 @@ class Claim:
 
 def _stated(task: Any) -> dict[str, Any]:
     """The fields of a task, without those added later that are at their defaults."""
-    silent = {one.name for one in dataclasses.fields(task) if one.metadata and getattr(task, one.name) == one.default}
+    silent = {
+        one.name
+        for one in dataclasses.fields(task)
+        if one.metadata == ADDED_LATER and getattr(task, one.name) == one.default
+    }
     return {name: value for name, value in dataclasses.asdict(task).items() if name not in silent}
 
 

@@ -77,13 +77,15 @@ def _add_store_commands(store: argparse.ArgumentParser) -> None:
     place = "the store (default: the one in the cache)"
     store.add_argument("--store", metavar="FOLDER", help=place)
     store.set_defaults(run=lambda chosen: list_store(chosen.store))
-    prune = store.add_subparsers(metavar="COMMAND").add_parser(
+    prune = store.add_subparsers(metavar="[prune]").add_parser(
         "prune", help="remove what killed processes left, and what is asked for"
     )
     # suppressed, else this default would undo a --store that stands before `prune`
     prune.add_argument("--store", metavar="FOLDER", default=argparse.SUPPRESS, help=place)
-    prune.add_argument("--older-than", type=float, default=math.inf, metavar="DAYS", help="what was stored before that")
-    prune.add_argument("--damaged", action="store_true", help="the files that were set aside as damaged")
+    prune.add_argument(
+        "--older-than", type=float, default=math.inf, metavar="DAYS", help="also what is older than DAYS"
+    )
+    prune.add_argument("--damaged", action="store_true", help="also files that were set aside as damaged")
     prune.add_argument("--all", action="store_true", help="everything, except what a process may be writing now")
     prune.set_defaults(run=lambda chosen: prune_store(chosen.store, chosen.older_than, chosen.damaged, chosen.all))
 

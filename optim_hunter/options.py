@@ -15,8 +15,8 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("dtype", {"help": "float32, bfloat16 or float16; by default float32 on a CPU and bfloat16 on a GPU"}),
     ("corpus", {"help": "stories for the stories claims: a .txt or .gz file with <|endoftext|> between stories, or "
                 "roneneldan/TinyStories; the packaged corpus by default"}),
-    ("store", {"help": "folder that keeps what passes and fits showed, so that they are not made again; none for none "
-               "(default: in the cache folder)"}),
+    ("store", {"help": "folder that keeps what runs saw, so that later runs need no forward pass and no fit; none "
+               "keeps nothing (default: store in the cache folder; see optim-hunter store)"}),
     ("out", {"help": "folder for ledger.json and evidence.html (default: reports/<time>, linked as reports/latest)"}),
 )  # fmt: skip
 INI_OPTIONS = ("model", "seeds", "corpus")

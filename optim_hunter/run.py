@@ -65,7 +65,8 @@ class Run:
     _broken: dict[Any, str] = field(default_factory=dict)
     _prechecked: set[Any] = field(default_factory=set)
     _decisions: dict[tuple[str, str, str], Decision] = field(default_factory=dict)
-    _resident: tuple[str, Subject] | None = None
+    _subjects: dict[str, Subject] = field(default_factory=dict)
+    _resident: str | None = None
     _last: tuple[Any, Any] | None = None
 
     def number(self, case: Case, seed: int) -> SeedNumber:
@@ -148,17 +149,19 @@ class Run:
                 raise InvalidInstrument(self._broken[scope])
 
     def _subject(self, case: Case) -> Subject:
-        """The subject of a case; one is resident at a time, and a task is checked before its first seed."""
-        if self._resident is None or self._resident[0] != case.model:
-            self._resident = None
+        """The subject of a case. What it saw stays; weights are resident of one model at a time."""
+        if case.model not in self._subjects:
             try:
-                subject = open_subject(case.model, self.options, self._plans(case.model), self.store)
-                self._resident = case.model, subject
+                self._subjects[case.model] = open_subject(case.model, self.options, self._plans(case.model), self.store)
             except UserError as error:
                 self._broken[case.model] = str(error)
                 raise InvalidInstrument(str(error)) from None
-        self._precheck(case, self._resident[1])
-        return self._resident[1]
+        if self._resident != case.model:
+            if self._resident is not None:
+                self._subjects[self._resident].close()
+            self._resident = case.model
+        self._precheck(case, self._subjects[case.model])
+        return self._subjects[case.model]
 
     def _precheck(self, case: Case, subject: Subject) -> None:
         scope = case.model, case.protocol.task
@@ -183,10 +186,9 @@ class Run:
         for name, error in getattr(observation, "checks", {}).items():
             worst[name] = max(worst.get(name, 0.0), error)
 
-    def work(self, model: str) -> dict[str, Any]:
-        """What a model took so far, and what the store met with."""
-        problems = [*self.store.damaged, *self.store.problems] if self.store is not None else []
-        return {**self.descriptions.get(model, {}).get("work", {}), "store_problems": problems}
+    def store_problems(self) -> list[str]:
+        """Files of the store that were set aside or could not be written."""
+        return [*self.store.damaged, *self.store.problems] if self.store is not None else []
 
     def check_table(self, case: Case) -> list[dict[str, Any]]:
         """The worst error of each instrument check beside its tolerance."""

@@ -66,7 +66,7 @@ def sample_ledger(claims: int = 6, seeds: int = 100) -> dict[str, Any]:
     generator = np.random.default_rng(11)
     entries = [_entry(index, seeds, generator) for index in range(claims)]
     controls = [_control(index, verdict, generator) for index in range(claims) for verdict in VERDICTS[:2]]
-    return {"schema": 1, "run": _run(), "claims": entries + controls}
+    return {"schema": 2, "run": _run(), "claims": entries + controls}
 
 
 def _run() -> dict[str, Any]:
@@ -80,6 +80,8 @@ def _run() -> dict[str, Any]:
         "versions": {"python": "3.11.2", "torch": "2.13.0", "transformers": "5.17.0", "pytest-html": "4.2.0"},
         "machine": {"platform": "Linux-6.1", "processor": "a processor", "cores": 2, "memory_gib": 23.4},
         "commit": "3f" * 20,
+        "work": {"smollm2-135m": {"forward_passes": 200, "tokens_run": 240_000, "from_store": 12}},
+        "store_problems": [],
     }
 
 
@@ -147,7 +149,6 @@ def _identity(claim: str, model: str, statement: str, published: str | None, ver
         },
         "dtype": "float32",
         "device": "cpu",
-        "work": {"forward_passes": 200, "tokens_run": 240_000, "from_store": 12, "store_problems": []},
         "candidate": None,
         "seeds_to_settle": 140 if verdict == "inconclusive" else None,
         "checks": [{"name": "parts sum to the whole", "worst": 1.2e-6, "tolerance": 1e-4}],

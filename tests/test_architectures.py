@@ -26,15 +26,6 @@ CANDIDATES = [3, 500, 1999]
 CLOSE = {"atol": 1e-4, "rtol": 0.0}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Matrices this small are several times slower when threads share them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def prompts():
     generator = torch.Generator().manual_seed(1)

@@ -9,7 +9,7 @@ from fixtures.architectures import VOUCHED, random_model
 from fixtures.models import language_model
 from optim_hunter import bridge
 from optim_hunter.claim import UserError
-from optim_hunter.observe.engine import Engine
+from optim_hunter.observe.engine import TOKENS_AT_ONCE, Engine
 from optim_hunter.observe.instruments import Look
 from optim_hunter.observe.interventions import Component, Intervention, intervene, mean, values_of, zeros
 
@@ -31,7 +31,7 @@ def hooked(engine):
 
 
 def read(engine, prompt, positions):
-    look = Look(heads=True, positions=[[place % len(prompt) - len(prompt) for place in positions]])
+    look = Look(heads=True, positions=[positions])
     return engine.read(engine.start(1), [prompt], look, ["a prompt"])
 
 
@@ -73,7 +73,7 @@ touched = st.lists(components, min_size=1, max_size=3, unique=True)
 def test_interventions_agree_with_transformer_lens(engine, hooked, wanted):
     interventions = []
     for touches, places, how in wanted:
-        sources = [values_of(read(engine, prompt, places), 0, touches, HEADS) for prompt in (OTHER, OTHER[::-1])]
+        sources = [values_of(engine.parts, read(engine, prompt, places), 0, touches) for prompt in (OTHER, OTHER[::-1])]
         values = {"zero": zeros(touches), "patch": sources[0], "mean": mean(sources)}[how]
         interventions.append(Intervention(values, places))
     clean, changed = intervene(engine, PROMPT, interventions)
@@ -90,7 +90,7 @@ def test_patching_all_that_is_there_changes_nothing_and_zeros_do(name, kind):
     engine = Engine(language_model(random_model(VOUCHED[name])))
     component = Component(kind, 1, 2 if kind == "head" else None)
     places = tuple(range(4, len(PROMPT)))
-    own = values_of(read(engine, PROMPT, places), 0, [component], engine.heads)
+    own = values_of(engine.parts, read(engine, PROMPT, places), 0, [component])
     clean, (same, ablated) = intervene(
         engine, PROMPT, [Intervention(own, places), Intervention(zeros([component]), places)]
     )
@@ -103,7 +103,7 @@ def test_a_patch_of_the_whole_stream_gives_the_other_prompts_answer(engine):
     """All writes of another prompt at the last token: what is read there is what the other prompt gives."""
     everything = [Component(kind, layer) for layer in range(LAYERS) for kind in ("attention", "mlp")]
     other = [*OTHER[:-1], PROMPT[-1]]  # the embedding at the last token is that of the prompt
-    patch = values_of(read(engine, other, (-1,)), 0, everything)
+    patch = values_of(engine.parts, read(engine, other, (-1,)), 0, everything)
     _, (patched,) = intervene(engine, PROMPT, [Intervention(patch)])
     torch.testing.assert_close(patched.logits, read(engine, other, (-1,)).logits[0], atol=1e-4, rtol=0)
 
@@ -126,11 +126,9 @@ def test_layers_before_the_first_one_touched_are_not_run_again(engine):
 
 
 def test_many_interventions_are_run_in_several_passes(engine, monkeypatch):
-    from optim_hunter.observe import interventions
-
     ablated = [Intervention(zeros([Component("head", 1, head)]), (3, -1)) for head in range(HEADS)]
     _, together = intervene(engine, PROMPT, ablated)
-    monkeypatch.setattr(interventions, "TOKENS_AT_ONCE", 2 * (len(PROMPT) - 3))
+    monkeypatch.setitem(TOKENS_AT_ONCE, "cpu", 2 * (len(PROMPT) - 3))
     _, apart = intervene(engine, PROMPT, ablated)
     for one, other in zip(together, apart, strict=True):
         torch.testing.assert_close(one.logits, other.logits, atol=1e-5, rtol=0)
@@ -154,4 +152,4 @@ def test_a_head_needs_its_number_and_a_reading_its_heads(engine):
     with pytest.raises(UserError, match="a head, and nothing else, has a number"):
         Component("head", 1)
     with pytest.raises(UserError, match="this reading shows no heads"):
-        values_of(engine.read(engine.start(1), [PROMPT], Look(), ["a"]), 0, [Component("head", 0, 0)], HEADS)
+        values_of(engine.parts, engine.read(engine.start(1), [PROMPT], Look(), ["a"]), 0, [Component("head", 0, 0)])

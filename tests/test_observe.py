@@ -10,9 +10,13 @@ import tokenizers
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from fixtures.architectures import DISAGREEING, NOT_CLOSING, random_model
+from fixtures.models import language_model
 from optim_hunter.claim import NEEDS, InvalidInstrument, UserError
-from optim_hunter.observe import checks, regression
-from optim_hunter.observe.engine import Engine
+from optim_hunter.observe import checks
+from optim_hunter.observe.agreement import PROBE_LENGTHS
+from optim_hunter.observe.decoding import MAX_NEW_TOKENS
+from optim_hunter.observe.engine import TOKENS_AT_ONCE, Engine
 from optim_hunter.observe.instruments import read_batch
 from optim_hunter.observe.kept import PartStore
 from optim_hunter.observe.layouts import decoder_parts
@@ -26,6 +30,8 @@ TASK = RegressionTask(examples=5)
 SHORTER = replace(TASK, examples=3)
 SEEDS = frozenset(range(10))
 EVERYTHING = Asked(NEEDS, SEEDS)
+PROBE_PASSES, PROBE_TOKENS = 3, 2 * sum(PROBE_LENGTHS)
+"""What it costs to compare the pass with the model's own code."""
 
 
 def pass_over(model, plan, store=None):
@@ -68,12 +74,12 @@ def spelling_model(tiny_model):
 
 @pytest.mark.parametrize("queries", [1, 3])
 def test_a_batch_shows_of_each_seed_what_it_shows_alone(spelling_model, queries):
-    tiny_model, task = spelling_model, replace(TASK, queries_per_seed=queries)
+    task = replace(TASK, queries_per_seed=queries)
     plan = {SHORTER: EVERYTHING, task: EVERYTHING}
-    together = pass_over(tiny_model, plan)
-    assert len({length(tiny_model, TASK, seed) for seed in SEEDS}) > 1
+    together = pass_over(spelling_model, plan)
+    assert len({length(spelling_model, TASK, seed) for seed in SEEDS}) > 1
     for seed in SEEDS:
-        alone = pass_over(tiny_model, {TASK: Asked(NEEDS, {seed})})
+        alone = pass_over(spelling_model, {TASK: Asked(NEEDS, {seed})})
         assert_same(together.observe(task, seed), alone.observe(TASK, seed))
     assert together.batch_seeds >= len(SEEDS)
 
@@ -91,8 +97,8 @@ def test_each_token_that_prompts_share_is_run_once(tiny_model):
     for seed in SEEDS:
         both.observe(TASK, seed)
         both.observe(SHORTER, seed)
-    assert both.engine.forward_passes == 3 + 3  # the probe's; the shared start, then each prompt's own rest
-    probe = 2 * (24 + 17)
+    assert both.engine.forward_passes == PROBE_PASSES + 3  # the shared start, then each prompt's own rest
+    probe = PROBE_TOKENS
     longer, shorter = (sum(length(tiny_model, task, seed) for seed in SEEDS) for task in (TASK, SHORTER))
     test_cases = 40 * len(SEEDS)
     assert longer < both.engine.tokens_run - probe < longer + test_cases < longer + shorter
@@ -102,9 +108,9 @@ def test_the_answer_continues_from_the_prompt(tiny_model):
     one = pass_over(tiny_model, {TASK: Asked({"answer"}, {3})})
     observed = one.observe(TASK, 3)
     answered = len(tiny_model.encode(observed.answer).ids) - 1
-    extra = one.engine.tokens_run - 2 * (24 + 17) - length(tiny_model, TASK, 3)
-    assert answered - 1 <= extra <= 15
-    assert one.engine.forward_passes == 3 + 1 + extra
+    extra = one.engine.tokens_run - PROBE_TOKENS - length(tiny_model, TASK, 3)
+    assert answered - 1 <= extra < MAX_NEW_TOKENS
+    assert one.engine.forward_passes == PROBE_PASSES + 1 + extra
 
 
 def test_queries_of_a_seed_show_what_they_show_alone(tiny_model):
@@ -154,14 +160,15 @@ def test_published_pair_is_that_of_seed_0_for_every_seed(tiny_model, seeds):
 
 
 def test_seed_0_in_a_later_batch_is_run_once(tiny_model, monkeypatch):
-    monkeypatch.setitem(regression.BATCH_TOKENS, "cpu", 3 * length(tiny_model, TASK, 0) * 6 // 5 + 9)
+    tokens_a_seed = length(tiny_model, TASK, 0) * 6 // 5  # the prompt and one example more
+    monkeypatch.setitem(TOKENS_AT_ONCE, "cpu", 3 * tokens_a_seed + 9)
     task = replace(TASK, pair="seed 0")
     passes = pass_over(tiny_model, {task: Asked({"attribution"}, SEEDS)})
     for seed in reversed(range(10)):
         passes.observe(task, seed)
     assert passes.batch_seeds == 3
     prompts = sum(length(tiny_model, task, seed) for seed in SEEDS)
-    assert passes.engine.tokens_run - 2 * (24 + 17) - prompts <= 3 * 15
+    assert passes.engine.tokens_run - PROBE_TOKENS - prompts <= 3 * (MAX_NEW_TOKENS - 1)
 
 
 def test_attention_mass_counts_the_tokens_of_the_values(tiny_model):
@@ -181,7 +188,7 @@ def test_a_seed_runs_only_the_tasks_that_asked_for_it(tiny_model):
     passes.observe(SHORTER, 1)
     assert passes.engine.tokens_run == before  # it ran beside seed 0
     shown = {length(tiny_model, TASK, seed) for seed in (0, 2)} | {length(tiny_model, SHORTER, 1)}
-    assert before - 2 * (24 + 17) - sum(shown) - length(tiny_model, TASK, 2) <= 2 * 15
+    assert before - PROBE_TOKENS - sum(shown) - length(tiny_model, TASK, 2) <= 2 * (MAX_NEW_TOKENS - 1)
 
 
 def test_what_was_not_asked_for_is_refused_with_the_remedy(tiny_model):
@@ -213,6 +220,17 @@ def test_out_of_memory_halves_the_batch_and_goes_on(tiny_model):
     assert passes.out_of_memory == 2
 
 
+def test_torch_says_out_of_memory_otherwise_on_a_cpu(tiny_model):
+    def fail_once(_module, args, _):
+        if len(args[0]) > 3:
+            torch.empty(1 << 60, dtype=torch.uint8)
+
+    small = with_module(tiny_model, lambda module: module.register_forward_pre_hook(fail_once, with_kwargs=True))
+    passes = pass_over(small, {TASK: Asked({"attention"}, SEEDS)})
+    passes.observe(TASK, 0)
+    assert passes.batch_seeds == 3
+
+
 def test_memory_that_does_not_suffice_for_one_seed_is_told(tiny_model):
     def fail_on_prompts(_module, args, _):
         if args[0].shape[1] > 100:
@@ -239,7 +257,9 @@ def test_a_model_that_gives_nan_is_invalid(tiny_model):
 
 def test_weights_that_hold_nan_are_refused_before_the_first_seed(tiny_model):
     broken = with_module(tiny_model, lambda module: module.model.layers[1].mlp.down_proj.weight.fill_(float("nan")))
-    with pytest.raises(InvalidInstrument, match=r"tiny: check \"model's own logits\" failed"):
+    with pytest.raises(
+        InvalidInstrument, match=r"tiny gives logits that are not finite on a short prompt: check its weights"
+    ):
         pass_over(broken, {TASK: EVERYTHING}).prepare(TASK, [0])
 
 
@@ -255,6 +275,13 @@ def test_a_prompt_longer_than_the_context_is_refused_before_any_pass(tiny_model)
     with pytest.raises(UserError, match=r"takes 312 tokens with its answer, but tiny reads at most 100: choose"):
         passes.prepare(TASK, [0])
     assert passes.engine.forward_passes == 0
+
+
+@pytest.mark.parametrize("name", [*NOT_CLOSING, *DISAGREEING])
+def test_an_architecture_whose_parts_do_not_sum_to_the_whole_is_refused_before_the_first_seed(name):
+    module = random_model((NOT_CLOSING | DISAGREEING)[name])
+    with pytest.raises(InvalidInstrument, match=r"tiny: check .* failed, .* does what the pass does not know: choose"):
+        pass_over(language_model(module), {TASK: EVERYTHING}).prepare(TASK, [0])
 
 
 def test_another_architecture_is_refused():
@@ -277,9 +304,9 @@ def test_a_second_run_makes_no_pass_and_opens_no_weights(tiny_model, store):
     first = pass_over(tiny_model, PLAN, store)
     again = pass_over(replace(tiny_model, open_module=pytest.fail), PLAN, Store(store.folder))
     for task in PLAN:
-        again_ready = [first.observe(task, seed, task.queries_per_seed - 1) for seed in SEEDS]
+        seen_first = [first.observe(task, seed, task.queries_per_seed - 1) for seed in SEEDS]
         again.prepare(task, SEEDS)
-        for seed, seen in zip(SEEDS, again_ready, strict=True):
+        for seed, seen in zip(SEEDS, seen_first, strict=True):
             recalled = again.observe(task, seed, task.queries_per_seed - 1)
             assert_same(recalled, seen)
             assert recalled.checks == seen.checks
@@ -295,8 +322,8 @@ def test_what_the_store_lacks_is_run_and_nothing_else(tiny_model, store):
     more.observe(TASK, 3)
     prompts = sum(length(tiny_model, TASK, seed) for seed in range(4))
     assert more.store.taken == 4
-    fresh = more.engine.tokens_run - 2 * (24 + 17) - prompts
-    assert 0 < fresh - length(tiny_model, TASK, 4) <= 15  # seed 4 lacked its answer too
+    fresh = more.engine.tokens_run - PROBE_TOKENS - prompts
+    assert 0 < fresh - length(tiny_model, TASK, 4) < MAX_NEW_TOKENS  # seed 4 lacked its answer too
 
 
 def test_a_damaged_file_is_set_aside_and_made_again(tiny_model, store):

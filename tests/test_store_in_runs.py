@@ -6,13 +6,14 @@ import pytest
 
 import fixtures.imported  # noqa: F401
 from optim_hunter.models.registry import open_language_model
+from optim_hunter.observe.agreement import PROBE_LENGTHS
 from optim_hunter.tasks.prompts import regression_prompt
 from optim_hunter.tasks.regression import RegressionTask, draw
 
 pytest_plugins = ["pytester"]
 MODEL, SEEDS, TASK = "planted:output-head", range(20), RegressionTask(examples=5)
-PROBE = 2 * (24 + 17)
-"""Tokens of the two short prompts on which the pass is compared with the model's own code."""
+OPENING = 3 * PROBE_LENGTHS[0] + 2 * PROBE_LENGTHS[1]
+"""Tokens of the short prompts on which the pass is looked at when a model is opened, in four passes."""
 
 CLAIMS = """
 from optim_hunter import Claim, Condition, Protocol, claim
@@ -43,7 +44,7 @@ def run(pytester):
         options = ("-p", "no:cacheprovider", f"--claims-out={out}", "--claims-store=store", *arguments)
         result = pytester.runpytest_inprocess(*options)
         path = pytester.path / out / "ledger.json"
-        return result, json.loads(path.read_text())["claims"] if path.exists() else []
+        return result, json.loads(path.read_text()) if path.exists() else None
 
     return run_claims
 
@@ -52,23 +53,45 @@ def test_every_prompt_is_run_once_for_all_claims_and_a_second_run_runs_none(run)
     _, first = run("first")
     model = open_language_model(MODEL, None, None)
     prompts = sum(len(model.encode(regression_prompt(draw(TASK, seed)).text).ids) for seed in SEEDS)
-    work = first[-1]["work"]
-    steps = work["forward_passes"] - 3 - 1  # the probe's, and one prefill of all seeds side by side
+    work = first["run"]["work"][MODEL]
+    steps = work["forward_passes"] - 4 - 1  # those of the opening, and one prefill of all seeds side by side
     assert work["batch_seeds"] >= len(SEEDS)
     assert 1 <= steps < 16
-    assert prompts + PROBE < work["tokens_run"] <= prompts + PROBE + steps * len(SEEDS)
+    assert prompts + OPENING < work["tokens_run"] <= prompts + OPENING + steps * len(SEEDS)
     _, second = run("second")
-    assert second[-1]["work"]["forward_passes"] == second[-1]["work"]["tokens_run"] == 0
-    assert second[-1]["work"]["from_store"] == 2 * len(SEEDS)
-    for one, other in zip(first, second, strict=True):
+    again = second["run"]["work"][MODEL]
+    assert again["forward_passes"] == again["tokens_run"] == 0
+    assert again["from_store"] == 2 * len(SEEDS)
+    for one, other in zip(first["claims"], second["claims"], strict=True):
         assert one["numbers"] == other["numbers"]
         assert one["verdict"] == other["verdict"]
         assert one["checks"] == other["checks"]
 
 
+def test_verdicts_alone_run_each_prompt_once_although_controls_come_between(pytester):
+    """A control that is decided amid a model's seeds takes the weights' place, and not what was seen."""
+    controlled = (
+        CLAIMS.replace(
+            "conditions=(",
+            'controls={"planted:output-head-twin": Verdict.SUPPORTED}, control_seeds="0-19", conditions=(',
+        )
+        .replace("Claim, Condition", "Claim, Condition, Verdict")
+        .replace('family="mine"', "family=name")
+    )
+    pytester.makepyfile(test_mine=controlled)
+    pytester.runpytest_inprocess(
+        "-p", "no:cacheprovider", "-k", "verdict and not twin", "--claims-out=out", "--claims-store=none"
+    )
+    run = json.loads((pytester.path / "out" / "ledger.json").read_text())["run"]
+    model = open_language_model(MODEL)
+    prompts = sum(len(model.encode(regression_prompt(draw(TASK, seed)).text).ids) for seed in SEEDS)
+    tokens = [work["tokens_run"] for work in run["work"].values()]
+    assert max(tokens) < 1.1 * (prompts + OPENING) + 15 * len(SEEDS)
+
+
 def test_none_keeps_and_takes_nothing(run, pytester):
-    _, entries = run("out", "--claims-store=none")
-    assert entries[-1]["work"]["from_store"] == 0
+    _, ledger = run("out", "--claims-store=none")
+    assert ledger["run"]["work"][MODEL]["from_store"] == 0
     assert not (pytester.path / "store").exists()
 
 
@@ -78,16 +101,16 @@ def test_a_damaged_file_is_told_and_made_again(run, pytester):
     damaged.write_bytes(damaged.read_bytes()[:-7])
     result, second = run("second")
     result.stdout.fnmatch_lines(["store: *.damaged (*)"])
-    assert second[-1]["work"]["from_store"] == 2 * len(SEEDS) - 1
-    assert [entry["verdict"] for entry in first] == [entry["verdict"] for entry in second]
-    assert second[-1]["work"]["store_problems"]
-    assert run("third")[1][-1]["work"]["forward_passes"] == 0
+    assert second["run"]["work"][MODEL]["from_store"] == 2 * len(SEEDS) - 1
+    assert [one["verdict"] for one in first["claims"]] == [one["verdict"] for one in second["claims"]]
+    assert len(second["run"]["store_problems"]) == 1
+    assert run("third")[1]["run"]["work"][MODEL]["forward_passes"] == 0
 
 
 def test_a_store_that_cannot_be_written_is_refused_before_any_pass(run, pytester):
     (pytester.path / "file").write_text("in the way")
-    result, entries = run("out", "--claims-store=file/store")
-    assert not entries
+    result, ledger = run("out", "--claims-store=file/store")
+    assert ledger is None
     result.stderr.fnmatch_lines(["ERROR: store file/store cannot be written *--claims-store none"])
 
 
@@ -98,6 +121,6 @@ def test_a_disk_that_becomes_full_is_told_and_the_run_goes_on(run, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(store, "_write_whole", refuse)
-    result, entries = run("out")
+    result, ledger = run("out")
     result.stdout.fnmatch_lines(["store: *cannot be written (No space left on device)*free space there*"])
-    assert [entry["verdict"] for entry in entries] == ["supported", "supported"]
+    assert [entry["verdict"] for entry in ledger["claims"]] == ["supported", "supported"]

@@ -20,7 +20,7 @@ from optim_hunter.evidence.sentences import sentence_of
 from optim_hunter.run import Decision, Run
 from optim_hunter.stats.decision import SeedNumber, Tested
 
-SCHEMA = 1
+SCHEMA = 2
 PACKAGES = ("torch", "transformers", "transformer-lens", "numpy", "scipy", "scikit-learn", "statsmodels",
             "pytest", "pytest-html", "plotly", "optim-hunter")  # fmt: skip
 
@@ -37,7 +37,11 @@ class Ledger:
         self.content: dict[str, Any] = {"schema": SCHEMA, "run": describe_run(command, self.started), "claims": []}
 
     def add(self, entry: dict[str, Any]) -> None:
-        """Add a verdict and write the file."""
+        """Add a verdict and write the file; what its model took so far goes to the run."""
+        run, model = self.content["run"], entry["model"]
+        run["work"][model] = entry.pop("work")
+        problems = entry.pop("store_problems")
+        run["store_problems"] += [problem for problem in problems if problem not in run["store_problems"]]
         self.content["claims"].append(entry)
         self.write()
 
@@ -77,6 +81,8 @@ def describe_run(command: str, started: datetime) -> dict[str, Any]:
             "memory_gib": round(memory, 1),
         },
         "commit": _commit(),
+        "work": {},
+        "store_problems": [],
     }
 
 
@@ -112,7 +118,8 @@ def entry_of(decision: Decision, run: Run, expected: str | None, registration: s
         **_seeds(case, numbers, decision.tested),
         **_trust(decision, run, registration),
         **{key: run.descriptions.get(case.model, {}).get(key) for key in DESCRIBED},
-        "work": run.work(case.model),
+        "work": run.descriptions.get(case.model, {}).get("work", {}),
+        "store_problems": run.store_problems(),
         "figures": figures_of(decision, numbers, run.profiles.get(case.key, [])),
         "again": again,
     }

@@ -20,7 +20,7 @@ def summary_lines(ledger: dict[str, Any]) -> Iterator[str]:
     right = sum(entry["verdict"] == entry["expected"] for entry in controls)
     if controls:
         yield f"controls: {right} of {len(controls)} have the verdict that was planted"
-    for problem in dict.fromkeys(line for entry in ledger["claims"] for line in entry["work"]["store_problems"]):
+    for problem in ledger["run"]["store_problems"]:
         yield f"store: {problem}"
 
 

@@ -28,8 +28,9 @@ def bridge(model: LanguageModel) -> TransformerBridge:
     The bridge computes every attention pattern and keeps every position of what is cached: it is for what the
     pass of the claims does not show. Its compatibility mode makes weights of its own, and not for GPT-NeoX.
 
-        from optim_hunter import bridge
+        from optim_hunter import bridge, open_language_model
 
+        model = open_language_model("smollm2-135m")
         hooked = bridge(model)
         tokens = torch.tensor([model.encode(prompt).ids], device=model.device)
         logits, seen = hooked.run_with_cache(tokens, names_filter="blocks.0.hook_mlp_out")

@@ -49,6 +49,10 @@ class LanguageModel:
         """
         return self.open_module()
 
+    def close(self) -> None:
+        """Let the weights go; they are opened again when they are next asked for."""
+        self.__dict__.pop("module", None)
+
     @property
     def end_tokens(self) -> frozenset[int]:
         """The tokens that end a text: the tokenizer's and those of the generation configuration."""

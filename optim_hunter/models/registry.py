@@ -178,7 +178,7 @@ def _package_data(file: str) -> dict[str, Any]:
     return content
 
 
-def open_language_model(name: str, device: str | None, dtype: str | None) -> LanguageModel:
+def open_language_model(name: str, device: str | None = None, dtype: str | None = None) -> LanguageModel:
     """The model of a name, fetched if need be, on `device` in `dtype` (None: the defaults).
 
     Raises:

@@ -12,8 +12,11 @@ from optim_hunter.models.language import LanguageModel
 from optim_hunter.observe.agreement import PROBE_LENGTHS, disagreement
 from optim_hunter.observe.checks import require
 from optim_hunter.observe.instruments import Look, Reading, advance, read
-from optim_hunter.observe.layouts import DecoderParts, decoder_parts
+from optim_hunter.observe.layouts import KNOWN_FAMILIES, DecoderParts, decoder_parts
 from optim_hunter.observe.streams import Stream
+
+TOKENS_AT_ONCE = {"cpu": 12_288, "cuda": 65_536}
+"""By kind of device."""
 
 
 class Engine:
@@ -38,11 +41,6 @@ class Engine:
         """
         return decoder_parts(self.model.module)
 
-    @property
-    def heads(self) -> int:
-        """Query heads in a layer."""
-        return int(self.model.module.config.get_text_config().num_attention_heads)
-
     @cached_property
     def disagreement(self) -> float:
         """How far the pass is from the model's own code on two short prompts; see `observe.agreement`."""
@@ -52,24 +50,40 @@ class Engine:
         return disagreement(self.model.module, self.parts)
 
     def open(self) -> None:
-        """Open the weights and compare the pass with the model's own code.
+        """Open the weights, and look at the pass on two short prompts before anything long is run.
 
         Raises:
             UserError: the model cannot be opened, or is of an unknown architecture.
-            InvalidInstrument: the pass leaves out something that the architecture does.
+            InvalidInstrument: its parts do not sum to the whole, or the pass leaves out what its own code does.
         """
+        checks = {"residual stream": self._closure(), "model's own logits": self.disagreement}
         try:
-            require({"model's own logits": self.disagreement}, self.model.dtype)
+            require(checks, self.model.dtype)
         except InvalidInstrument as error:
-            raise InvalidInstrument(
-                f"{self.model.name}: {error}; its architecture does what the pass does not know: "
-                "choose a model of the Llama, Mistral, Qwen, GPT-2, GPT-NeoX or Gemma family"
-            ) from None
+            kind = type(self.model.module).__name__
+            unknown = f"{kind} does what the pass does not know: {KNOWN_FAMILIES}"
+            raise InvalidInstrument(f"{self.model.name}: {error}; {unknown}") from None
+
+    def _closure(self) -> float:
+        """How far embedding + Σ writes are from the final residual, on a short prompt."""
+        seen = self.read(self.start(1), [list(range(PROBE_LENGTHS[0]))], Look(), ["a short prompt"]).last_token(0)
+        return float((seen.writes.sum(0) - seen.residual).norm() / seen.residual.norm())
+
+    def close(self) -> None:
+        """Free the weights; counts stay, and what is run next opens them again."""
+        self.__dict__.pop("parts", None)
+        self.model.close()
+        self.free_memory()
 
     def free_memory(self) -> None:
         """Give unused memory of a GPU back, so that a smaller batch finds it in one piece."""
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+
+    @property
+    def tokens_at_once(self) -> int:
+        """Tokens of rows that are run side by side."""
+        return TOKENS_AT_ONCE[self.device.type]
 
     def start(self, rows: int) -> Stream:
         """Empty rows on the model's device."""

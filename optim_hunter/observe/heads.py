@@ -29,9 +29,8 @@ def head_writes(
         UserError: W_O is no plain matrix, or the norm after the block neither an RMSNorm nor a LayerNorm.
     """
     matrix, bias = _projection(parts.head_output[layer])
-    heads = int(parts.attention_blocks[layer].config.num_attention_heads)  # type: ignore[union-attr, arg-type]
-    outputs = heads_input.float().reshape(*heads_input.shape[:-1], heads, -1)
-    terms = torch.einsum("...hk,hkd->...hd", outputs, matrix.reshape(heads, -1, matrix.shape[1]))
+    outputs = heads_input.float().reshape(*heads_input.shape[:-1], parts.heads, -1)
+    terms = torch.einsum("...hk,hkd->...hd", outputs, matrix.reshape(parts.heads, -1, matrix.shape[1]))
     rest = bias.expand(*terms.shape[:-2], -1)
     after = parts.attention[layer]
     if after is parts.attention_blocks[layer]:

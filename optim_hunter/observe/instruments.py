@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from optim_hunter.claim import UserError
 from optim_hunter.observe.attend import AttentionPass, attending
 from optim_hunter.observe.layouts import DecoderParts
 from optim_hunter.observe.streams import Stream
@@ -25,8 +26,8 @@ from optim_hunter.observe.streams import Stream
 class Look:
     """What is read of a pass beside component writes and logits.
 
-    `positions` are counted from the end of each row's segment, as Python counts (−1 is its last token), the same
-    number for each row; by default the last token alone. `first_layer` is the first whose writes are read.
+    `positions` are places in each row's segment, as Python counts (−1 is its last token), the same number for each
+    row; by default the last token alone. `first_layer` is the first whose writes are read.
     """
 
     rows: bool = False
@@ -126,7 +127,7 @@ def read(
 ) -> Reading:
     """Run the next segment of every row and read it."""
     tokens = stream.extend(segments)
-    columns = _columns(tokens, look)
+    columns = _columns(segments, tokens, look)
     under_way = AttentionPass(stream, tokens.shape[1], columns if look.rows else None)
     taps = _Taps(columns)
     logits: list[Tensor] = []
@@ -162,9 +163,18 @@ def _forward(module: Any, tokens: Tensor, stream: Stream, **options: Any) -> Non
     module(tokens, position_ids=positions, **cached, **options)
 
 
-def _columns(tokens: Int[Tensor, "row column"], look: Look) -> Int[Tensor, "row position"]:
-    positions = look.positions or [[-1]] * len(tokens)
-    return torch.tensor(positions, device=tokens.device) % tokens.shape[1]
+def _columns(
+    segments: Sequence[Sequence[int]], tokens: Int[Tensor, "row column"], look: Look
+) -> Int[Tensor, "row position"]:
+    """The asked positions as columns; padding stands before a segment. A row without tokens shows what is padding."""
+    if look.positions is None:
+        return torch.full((len(tokens), 1), tokens.shape[1] - 1, device=tokens.device)
+    for segment, positions in zip(segments, look.positions, strict=True):
+        if wrong := [place for place in positions if not -len(segment) <= place < len(segment)]:
+            raise UserError(f"no position {wrong[0]}: the segment has {len(segment)} tokens")
+    lengths = torch.tensor([[len(segment)] for segment in segments], device=tokens.device)
+    places = torch.tensor(look.positions, device=tokens.device)
+    return tokens.shape[1] - lengths + places % lengths
 
 
 def _reading(

@@ -20,9 +20,6 @@ from optim_hunter.observe.instruments import Look, Reading, TokenReading
 from optim_hunter.observe.layouts import DecoderParts
 from optim_hunter.observe.streams import Stream
 
-TOKENS_AT_ONCE = 12_288
-"""Tokens of intervened rows that are run side by side."""
-
 
 @dataclass(frozen=True)
 class Component:
@@ -59,27 +56,27 @@ def zeros(components: Iterable[Component]) -> Values:
     return {component: torch.zeros(1, 1) for component in components}
 
 
-def values_of(reading: Reading, row: int, components: Iterable[Component], heads: int = 1) -> Values:
+def values_of(parts: DecoderParts, reading: Reading, row: int, components: Iterable[Component]) -> Values:
     """What components gave at the positions of a reading: for resample ablation (the reading of another seed) or
     activation patching (of another prompt).
 
     Args:
+        parts: the model's layout (`Engine.parts`).
         reading: with `heads_input`, if any component is a head.
         row: the prompt's row.
         components: those wanted.
-        heads: number of heads in a layer of the model.
     """
-    return {component: _value_of(reading, row, component, heads) for component in components}
+    return {component: _value_of(parts, reading, row, component) for component in components}
 
 
-def _value_of(reading: Reading, row: int, component: Component, heads: int) -> Float[Tensor, "position width"]:
+def _value_of(parts: DecoderParts, reading: Reading, row: int, component: Component) -> Float[Tensor, "position width"]:
     if component.head is None:
         place = 1 + 2 * component.layer + (component.kind == "mlp")
         return reading.writes[row, :, place]
     if reading.heads_input is None:
         raise UserError("this reading shows no heads: ask for them with Look(heads=True)")
     outputs = reading.heads_input[row, :, component.layer]
-    return outputs.reshape(len(outputs), heads, -1)[:, component.head]
+    return outputs.reshape(len(outputs), parts.heads, -1)[:, component.head]
 
 
 def mean(values: Sequence[Values]) -> Values:
@@ -102,7 +99,7 @@ def intervene(
         UserError: a position, layer or head that is not there.
         InvalidInstrument: logits are not finite.
     """
-    touched = [_places(engine.parts, prompt, one, engine.heads) for one in interventions]
+    touched = [_places(engine.parts, prompt, one) for one in interventions]
     first_token = min((min(places) for places in touched), default=len(prompt) - 1)
     first_layer = min((component.layer for one in interventions for component in one.values), default=0)
     stem = engine.start(1)
@@ -111,14 +108,14 @@ def intervene(
     with _kept_input(engine.parts.layers[first_layer]) as inputs:
         clean = engine.read(_continued(engine, stem, 1), [rest], Look(), [label]).last_token(0)
     changed: list[TokenReading] = []
-    at_once = max(1, TOKENS_AT_ONCE // len(rest))
+    at_once = max(1, engine.tokens_at_once // len(rest))
     edits = [
         (one, [token - first_token for token in places]) for one, places in zip(interventions, touched, strict=True)
     ]
     for start in range(0, len(edits), at_once):
         some = edits[start : start + at_once]
         rows, look = _continued(engine, stem, len(some)), Look(first_layer=first_layer)
-        with _resumed(engine.parts, first_layer, inputs[0]), _edited(engine.parts, some, engine.heads):
+        with _resumed(engine.parts, first_layer, inputs[0]), _edited(engine.parts, some):
             seen = engine.read(rows, [rest] * len(some), look, [label] * len(some))
         changed += [_with_writes_before(seen.last_token(row), clean, first_layer) for row in range(len(some))]
     return clean, changed
@@ -134,13 +131,13 @@ def _continued(engine: Engine, stem: Stream, rows: int) -> Stream:
     return Stream.start(rows, engine.device, keep=False, stem=stem if stem.columns else None)
 
 
-def _places(parts: DecoderParts, prompt: Sequence[int], intervention: Intervention, heads: int) -> list[int]:
+def _places(parts: DecoderParts, prompt: Sequence[int], intervention: Intervention) -> list[int]:
     """The positions of an intervention, counted from the start."""
     for component in intervention.values:
         if not 0 <= component.layer < len(parts.layers):
             raise UserError(f"no layer {component.layer}: the model has 0 to {len(parts.layers) - 1}")
-        if component.head is not None and not 0 <= component.head < heads:
-            raise UserError(f"no head {component.head}: a layer of the model has 0 to {heads - 1}")
+        if component.head is not None and not 0 <= component.head < parts.heads:
+            raise UserError(f"no head {component.head}: a layer of the model has 0 to {parts.heads - 1}")
     for position in intervention.positions:
         if not -len(prompt) <= position < len(prompt):
             raise UserError(f"no position {position}: the prompt has {len(prompt)} tokens")
@@ -186,7 +183,7 @@ Edit = tuple[Intervention, Sequence[int]]
 
 
 @contextmanager
-def _edited(parts: DecoderParts, edits: Sequence[Edit], heads: int) -> Iterator[None]:
+def _edited(parts: DecoderParts, edits: Sequence[Edit]) -> Iterator[None]:
     """Components write in row r what the r-th intervention says; hooks stand before those of the instruments."""
     with ExitStack() as stack:
         for component in dict.fromkeys(component for edit, _ in edits for component in edit.values):
@@ -195,7 +192,7 @@ def _edited(parts: DecoderParts, edits: Sequence[Edit], heads: int) -> Iterator[
                 for row, (edit, columns) in enumerate(edits)
                 if component in edit.values
             ]
-            stack.callback(_hook(parts, component, heads, put).remove)
+            stack.callback(_hook(parts, component, put).remove)
         yield
 
 
@@ -203,9 +200,9 @@ Put = Sequence[tuple[int, Sequence[int], Float[Tensor, "#position width"]]]
 """Row, columns, and what is put there."""
 
 
-def _hook(parts: DecoderParts, component: Component, heads: int, put: Put) -> Any:
+def _hook(parts: DecoderParts, component: Component, put: Put) -> Any:
     if component.head is not None:
-        put_in = _replacer(put, component.head, heads)
+        put_in = _replacer(put, component.head, parts.heads)
         output = parts.head_output[component.layer]
         return output.register_forward_pre_hook(lambda _, args: (put_in(args[0]), *args[1:]))
     put_in = _replacer(put, 0, 1)

@@ -9,8 +9,10 @@ from torch import nn
 
 from optim_hunter.claim import UserError
 
-FORWARD_ARGUMENTS = ("attention_mask", "position_ids", "past_key_values", "logits_to_keep")
-"""What a pass hands to a decoder: padding, positions after a shared prefix, its cache, which logits are wanted."""
+FORWARD_ARGUMENTS = ("position_ids", "past_key_values", "logits_to_keep")
+"""What a pass hands to a decoder: positions after padding and a shared prefix, its cache, which logits are wanted."""
+
+KNOWN_FAMILIES = "choose a model of the Llama, Mistral, Qwen, GPT-2, GPT-NeoX or Gemma family"
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class DecoderParts:
     The residual stream starts as the input of the first of `layers` (token and position embeddings, scaled or
     not), takes the outputs of `attention` and `mlp` (the norms after the blocks where there are any) and ends as
     the input of `norm`. `attention_blocks` compute the attention; `head_output` are their W_O, whose input is the
-    concatenated heads.
+    concatenated heads, `heads` of them a layer.
     """
 
     layers: list[nn.Module]
@@ -30,6 +32,7 @@ class DecoderParts:
     head_output: list[nn.Module]
     norm: nn.Module
     unembed: nn.Linear
+    heads: int
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,11 @@ def _parts(module: nn.Module, layout: _Layout, unembed: nn.Linear) -> DecoderPar
         [layer.get_submodule(name) for layer in layers]
         for name in (layout.attention, layout.mlp, layout.attention_block, layout.head_output)
     )
-    return DecoderParts(layers, attention, mlp, blocks, outputs, module.get_submodule(layout.norm), unembed)
+    heads = int(module.config.get_text_config().num_attention_heads)  # type: ignore[union-attr, operator]
+    return DecoderParts(layers, attention, mlp, blocks, outputs, module.get_submodule(layout.norm), unembed, heads)
 
 
 def _unknown(module: nn.Module, reason: str) -> UserError:
     return UserError(
-        f"{type(module).__name__} is not built like a decoder that the instruments know ({reason}): "
-        "choose a model of the Llama, Mistral, Qwen, GPT-2, GPT-NeoX or Gemma family"
+        f"{type(module).__name__} is not built like a decoder that the instruments know ({reason}): {KNOWN_FAMILIES}"
     )

@@ -17,9 +17,6 @@ from optim_hunter.observe.posed import pose
 from optim_hunter.tasks.prompts import regression_prompt
 from optim_hunter.tasks.regression import RegressionTask, draw
 
-BATCH_TOKENS = {"cpu": 12_288, "cuda": 65_536}
-"""Tokens of prompts that are run side by side."""
-
 POSED_PROMPTS = 1024
 """Prompts that are kept as tokens."""
 
@@ -106,7 +103,7 @@ class RegressionPass:
         """The seeds that run side by side: the same whichever of them is asked for first."""
         seeds = sorted(set().union(*(asked.seeds for asked in self.plan.values())))
         if not self.batch_seeds:
-            self.batch_seeds = max(1, BATCH_TOKENS[self.engine.device.type] // self._tokens_of(seed))
+            self.batch_seeds = max(1, self.engine.tokens_at_once // self._tokens_of(seeds[0]))
         start = seeds.index(seed) // self.batch_seeds * self.batch_seeds
         return seeds[start : start + self.batch_seeds]
 
@@ -126,14 +123,24 @@ class RegressionPass:
         while seeds:
             batch = seeds[: self.batch_seeds]
             asked = {task: self._with_reference(task, frozenset(needs), batch) for task, needs in wanted.items()}
-            try:
-                # What is shown is kept before the next is made: a pair may come from seed 0 of this very batch.
-                for shown in Batch(self.engine, batch, asked, self.pose, self._pair).run():
-                    self._keep(shown)
-            except torch.OutOfMemoryError:
-                self._halve(len(batch))
-            else:
+            if self._has_memory_for(Batch(self.engine, batch, asked, self.pose, self._pair)):
                 seeds = seeds[len(batch) :]
+            else:
+                self._halve(len(batch))
+
+    def _has_memory_for(self, batch: Batch) -> bool:
+        """Run a batch; False where memory does not suffice, once the error has let go of what the batch held."""
+        try:
+            # What is shown is kept before the next is made: a pair may come from seed 0 of this very batch.
+            for shown in batch.run():
+                self._keep(shown)
+        except (torch.OutOfMemoryError, MemoryError):
+            return False
+        except RuntimeError as error:
+            if "can't allocate memory" not in str(error):  # so torch says it on a CPU
+                raise
+            return False
+        return True
 
     def _with_reference(self, task: RegressionTask, needs: frozenset[str], seeds: Sequence[int]) -> frozenset[str]:
         """See to it that the pair of seed 0 will be known when the attribution of these seeds is made."""
@@ -152,7 +159,7 @@ class RegressionPass:
             raise UserError(
                 f"{self.engine.model.name}: memory of {self.engine.device} does not suffice for the prompts of one "
                 "seed: try --claims-dtype bfloat16, fewer queries or examples, or a larger device"
-            ) from None
+            )
         self.out_of_memory += 1
         self.batch_seeds = (seeds + 1) // 2
         self.engine.free_memory()

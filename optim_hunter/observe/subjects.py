@@ -24,6 +24,9 @@ class Subject(Protocol):
     def observe(self, task: Any, seed: int | None, query: int) -> Any:
         """The observation of a seed's query; with None that of the whole corpus, where there is one."""
 
+    def close(self) -> None:
+        """Free the weights; what was seen stays, and what is asked next opens them again."""
+
     def describe(self) -> dict[str, Any]:
         """Where it comes from, for the ledger."""
 
@@ -56,6 +59,9 @@ class LanguageSubject:
         if seed is None:
             raise ValueError("a language model is observed seed by seed")
         return self.passes[task.dataset].observe(task, seed, query)
+
+    def close(self) -> None:
+        self.engine.close()
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -93,6 +99,9 @@ class RecordedSubject:
         episode = draw(task, self.record["seeds"][index], query)
         return RegressionObservation(episode, frozenset({"answer"}), answer)
 
+    def close(self) -> None:
+        """There are no weights."""
+
     def describe(self) -> dict[str, Any]:
         source = {"source": self.record["what"], "revision": None, "sha256": None, "licence": None, "note": ""}
         return {"source_of_model": source, "device": None, "dtype": None, "corpus": None}
@@ -115,6 +124,9 @@ class LinearSubject:
 
     def observe(self, task: Any, seed: int | None, query: int) -> Any:  # noqa: ARG002 - a fit asks nothing further
         return self._observer(task).observe(seed)
+
+    def close(self) -> None:
+        """Corpus and fits are small."""
 
     def describe(self) -> dict[str, Any]:
         corpus = {"name": self.corpus.name, "sha256": self.corpus.sha256, "note": self.corpus.note}

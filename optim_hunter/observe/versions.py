@@ -7,8 +7,15 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-PASS_SOURCES = (".", "../tasks/prompts.py", "../tasks/regression.py", "../models/language.py", "../models/loading.py")
-FIT_SOURCES = ("stories.py", "../tasks/stories.py", "../tasks/corpus.py", "../models/linear_problem.py",
+PASS_SOURCES = (
+    ".",
+    "../tasks/answers.py",
+    "../tasks/prompts.py",
+    "../tasks/regression.py",
+    "../models/language.py",
+    "../models/loading.py",
+)
+FIT_SOURCES = ("stories.py", "checks.py", "../tasks/stories.py", "../tasks/corpus.py", "../models/linear_problem.py",
                "../models/linear_solver.py")  # fmt: skip
 
 
@@ -19,7 +26,7 @@ def engine_version(sources: tuple[str, ...], packages: tuple[str, ...]) -> str:
     here = Path(__file__).parent
     for source in sources:
         path = here / source
-        for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             digest.update(file.read_bytes())
     for package in packages:
         digest.update(f"{package} {metadata.version(package)}".encode())
