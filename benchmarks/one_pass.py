@@ -1,6 +1,6 @@
 """What a pass that reads component writes and attention rows costs, against the plain forward pass of its batch.
 
-    python benchmarks/one_pass.py [--json FILE] [--model smollm2-135m] [--sizes 4x900,8x1400] [--repeats 5]
+    python benchmarks/one_pass.py [--json FILE] [--model smollm2-135m] [--sizes 4x900,8x1400] [--repeats 5] [--only NAMES]
     python benchmarks/one_pass.py --device cuda --dtype bfloat16 --model random:llama-3.1-8b --sizes 16x900
 
 Rows, all under `inference_mode` and with the logits of the last position alone unless everything is asked for:
@@ -108,9 +108,11 @@ VARIANTS: dict[str, Callable[[LanguageModel], Pass]] = {
 }
 
 
-def variants_of(size: Size) -> list[str]:
-    """The rows of a batch size."""
+def variants_of(size: Size, only: str | None) -> list[str]:
+    """The rows of a batch size; `plain`, to which all ratios are, is always among them."""
     left_out = set() if size[0] * size[1] <= ALL_LIMIT else {"bridge_all"}
+    if only is not None:
+        left_out |= set(VARIANTS) - {"plain", *only.split(",")}
     if importlib.util.find_spec("nnsight") is None:
         print("no nnsight here, its row is left out: pip install 'optim-hunter[bench]'", file=sys.stderr)
         left_out.add("nnsight_writes")
@@ -210,7 +212,7 @@ def peak_of(name: str, size: Size, arguments: argparse.Namespace) -> dict[str, i
 
 def capture(model: LanguageModel, size: Size, rate: float, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Rows of one batch size."""
-    names = variants_of(size)
+    names = variants_of(size, arguments.only)
     passes = {name: VARIANTS[name](model) for name in names}
     times = alternate(passes, draw_tokens(model, size), arguments.repeats)
     operations = 2 * weights_multiplied(model.module) * size[0] * size[1]
@@ -249,6 +251,7 @@ def arguments_of_command_line() -> argparse.Namespace:
     parser.add_argument("--model", default="smollm2-135m", help="a name of the registry")
     parser.add_argument("--sizes", type=sizes_of, default="4x900,8x1400", help="prompts x tokens of each batch")
     parser.add_argument("--repeats", type=int, default=5, help="rounds that are timed")
+    parser.add_argument("--only", metavar="NAMES", help="these rows alone, separated by commas")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32", choices=DTYPES)
     parser.add_argument("--peak-of", choices=VARIANTS, help=argparse.SUPPRESS)

@@ -87,21 +87,20 @@ class Run:
         return self._decisions[case.key]
 
     def _measure(self, case: Case, seed: int) -> SeedNumber:
-        queries, reasons = [], []
+        queries, profiles, reasons = [], [], []
         for query in range(getattr(case.protocol.task, "queries_per_seed", 1)):
             try:
-                queries.append(self._measure_query(case, seed, query))
+                observation = self.observe(case, seed, query)
+                self._note_checks(case, observation)
+                queries.append(self._values(case, observation))
+                if case.profile is not None:
+                    profiles.append(case.profile(observation))
             except NoValue as reason:
                 reasons.append(str(reason))
+        if profiles:
+            mean = {name: float(np.mean([one[name] for one in profiles])) for name in profiles[0]}
+            self.profiles.setdefault(case.key, []).append(mean)
         return mean_of_queries(seed, queries, reasons)
-
-    def _measure_query(self, case: Case, seed: int, query: int) -> dict[str, Any]:
-        observation = self.observe(case, seed, query)
-        self._note_checks(case, observation)
-        values = self._values(case, observation)
-        if case.profile is not None:
-            self.profiles.setdefault(case.key, []).append(case.profile(observation))
-        return values
 
     def _values(self, case: Case, observation: Any) -> dict[str, Any]:
         """The measure's values; an error in the test's own code is a UserError with that error as its cause."""

@@ -148,6 +148,23 @@ def test_what_is_not_there_is_refused(engine, component, places, message):
         intervene(engine, PROMPT, [Intervention(zeros([Component(*component)]), places)])
 
 
+def test_values_for_other_positions_are_refused(engine):
+    component = Component("mlp", 0)
+    values = values_of(engine.parts, read(engine, PROMPT, (1, 2)), 0, [component])
+    with pytest.raises(UserError, match=r"2 values of .* for 3 positions: give as many"):
+        intervene(engine, PROMPT, [Intervention(values, (1, 2, 3))])
+
+
+def test_a_layer_that_was_not_read_is_refused(engine):
+    later = engine.read(engine.start(1), [PROMPT], Look(first_layer=1), ["a prompt"])
+    all_layers = engine.read(engine.start(1), [PROMPT], Look(), ["a prompt"])
+    two = Component("mlp", 2)
+    shown = values_of(engine.parts, later, 0, [two])[two]
+    torch.testing.assert_close(shown, values_of(engine.parts, all_layers, 0, [two])[two])
+    with pytest.raises(UserError, match="this reading does not show layer 0"):
+        values_of(engine.parts, later, 0, [Component("mlp", 0)])
+
+
 def test_a_head_needs_its_number_and_a_reading_its_heads(engine):
     with pytest.raises(UserError, match="a head, and nothing else, has a number"):
         Component("head", 1)

@@ -9,7 +9,7 @@ from scipy import stats
 
 from optim_hunter.claim import Claim, Condition, Protocol, Verdict
 from optim_hunter.stats.conditions import bootstrap_test, t_test
-from optim_hunter.stats.decision import SeedNumber, examine
+from optim_hunter.stats.decision import SeedNumber, examine, mean_of_queries
 from optim_hunter.stats.families import holm
 from optim_hunter.stats.power import seeds_to_settle
 from optim_hunter.stats.search import find_candidate, halves
@@ -116,6 +116,20 @@ def test_holm_never_helps_and_a_selection_never_helps_more(p_values, extra):
     alone = holm(dict([next(iter(p_values.items()))]), len(p_values) + extra)
     name = next(iter(p_values))
     assert alone[name] >= adjusted[name] - 1e-12
+
+
+def test_queries_of_a_seed_are_one_number_and_a_lost_one_counts_as_the_worst_query():
+    whole = [mean_of_queries(seed, [{"a": 1.0 + seed}, {"a": 9.0 + seed}], []) for seed in range(24)]
+    lossy = mean_of_queries(24, [{"a": 5.0}], ["no number"])
+    assert (whole[3].values, whole[3].lost) == ({"a": 8.0}, 0.0)
+    assert (lossy.values, lossy.lost, lossy.missing) == ({"a": 5.0}, 0.5, "no number")
+    assert mean_of_queries(25, [], ["this", "that"]) == SeedNumber(25, None, "this", 1.0)
+    tested = examine(a_claim(conditions=(Condition("a", "", "", 0.0),)), [*whole, lossy], None, None)
+    assert tested.combined.n == 25
+    assert tested.losses.p > tested.combined.p
+    means, lowest, highest = np.array([8.0, 5.0]), np.array([4.0, 5.0]), np.array([12.0, 5.0])
+    scored = with_losses(means, 0, 0.0, np.array([0.0, 0.5]), lowest, highest)
+    assert scored == pytest.approx([8.0, (5.0 - 12.0) / 2])  # a loss lies as far below 0 as the best query above it
 
 
 def test_holm_known_case():

@@ -13,7 +13,7 @@ from optim_hunter.tasks.regression import RegressionTask, draw
 pytest_plugins = ["pytester"]
 MODEL, SEEDS, TASK = "planted:output-head", range(20), RegressionTask(examples=5)
 OPENING = 3 * PROBE_LENGTHS[0] + 2 * PROBE_LENGTHS[1]
-"""Tokens of the short prompts on which the pass is looked at when a model is opened, in four passes."""
+"""Tokens of the short prompts on which the pass is looked at when a model is opened, in five passes."""
 
 CLAIMS = """
 from optim_hunter import Claim, Condition, Protocol, claim
@@ -54,7 +54,7 @@ def test_every_prompt_is_run_once_for_all_claims_and_a_second_run_runs_none(run)
     model = open_language_model(MODEL, None, None)
     prompts = sum(len(model.encode(regression_prompt(draw(TASK, seed)).text).ids) for seed in SEEDS)
     work = first["run"]["work"][MODEL]
-    steps = work["forward_passes"] - 4 - 1  # those of the opening, and one prefill of all seeds side by side
+    steps = work["forward_passes"] - 5 - 1  # those of the opening, and one prefill of all seeds side by side
     assert work["batch_seeds"] >= len(SEEDS)
     assert 1 <= steps < 16
     assert prompts + OPENING < work["tokens_run"] <= prompts + OPENING + steps * len(SEEDS)

@@ -238,7 +238,8 @@ def _open_random(name: str, device: str, dtype: str) -> LanguageModel:
     configuration, tokenizer, origin = _architecture(base)
     note = f"random weights, seed 0, in the architecture of {base} ({origin})"
     provenance = Provenance("random weights", None, None, "none", note)
-    fingerprint = _fingerprint(configuration.to_json_string(), tokenizer.backend_tokenizer.to_str())
+    special = tokenizer.bos_token_id, tokenizer.eos_token_id
+    fingerprint = _fingerprint(configuration.to_json_string(), tokenizer.backend_tokenizer.to_str(), special)
     open_module = partial(random_model, configuration, dtype, device)
     context = context_of(configuration)
     return LanguageModel(name, tokenizer, provenance, device, dtype, context, fingerprint, open_module)

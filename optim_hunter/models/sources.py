@@ -76,7 +76,10 @@ def missing_file(folder: Path, weights: bool = True) -> str | None:
     return _missing_weights(folder) if weights else None
 
 
-SETTINGS = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
+SETTINGS = (
+    "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+    "added_tokens.json",
+)  # fmt: skip
 
 
 def read_settings(folder: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from optim_hunter.observe.instruments import read_batch
 from optim_hunter.observe.layouts import DecoderParts
 
 PROBE_LENGTHS = (24, 17)
-"""Tokens of the two pseudo-random prompts, run padded in our batch and each alone by the model."""
+"""Tokens of the two pseudo-random prompts."""
 
 
 def disagreement(module: PreTrainedModel, parts: DecoderParts) -> float:
@@ -21,20 +22,26 @@ def disagreement(module: PreTrainedModel, parts: DecoderParts) -> float:
 
     The other checks compare the pass with itself. They do not see what an architecture does and the pass leaves
     out: attention sinks, position biases, logits that are multiplied after the unembedding. The model's own code
-    runs with transformers' eager attention.
+    runs with the attention kernel that the pass uses too, where it can, so that rounding does not look like a fault:
+    between SDPA and eager attention bfloat16 alone may make 10 %.
     """
     generator = torch.Generator().manual_seed(0)
     tokens = len(parts.unembed.weight)
-    prompts = [torch.randint(tokens, (length,), generator=generator).tolist() for length in PROBE_LENGTHS]
-    with torch.inference_mode():
-        ours = _capped(module, read_batch(module, parts, prompts).logits)
-        own = torch.stack([_own_logits(module, prompt) for prompt in prompts])
-    return float(((ours - own).norm(dim=-1) / own.norm(dim=-1)).max())
+    worst = 0.0
+    for length in PROBE_LENGTHS:
+        prompt = torch.randint(tokens, (length,), generator=generator).tolist()
+        with torch.inference_mode():
+            ours = _capped(module, read_batch(module, parts, [prompt]).logits[0])
+            own = _own_logits(module, prompt)
+        error = float((ours - own).norm() / own.norm())
+        worst = error if math.isnan(error) else max(worst, error)
+    return worst
 
 
 def _own_logits(module: Any, prompt: list[int]) -> Float[Tensor, "vocabulary"]:
     before = module.config._attn_implementation
-    module.config._attn_implementation = "eager"
+    capped = getattr(module.config.get_text_config(), "attn_logit_softcapping", None) is not None
+    module.config._attn_implementation = "sdpa" if module._supports_sdpa and not capped else "eager"
     try:
         logits: Tensor = module(torch.tensor([prompt], device=module.device), logits_to_keep=1, use_cache=False).logits
     finally:
@@ -42,6 +49,6 @@ def _own_logits(module: Any, prompt: list[int]) -> Float[Tensor, "vocabulary"]:
     return logits[0, -1].float()
 
 
-def _capped(module: PreTrainedModel, logits: Float[Tensor, "row vocabulary"]) -> Float[Tensor, "row vocabulary"]:
+def _capped(module: PreTrainedModel, logits: Float[Tensor, "vocabulary"]) -> Float[Tensor, "vocabulary"]:
     cap = getattr(module.config.get_text_config(), "final_logit_softcapping", None)
     return logits if cap is None else cap * torch.tanh(logits / cap)

@@ -12,6 +12,11 @@ from optim_hunter.observe.logits import direct_contributions
 from optim_hunter.observe.observation import AttentionMass, Attribution
 
 
+def closure_error(writes: Float[Tensor, "component d_model"], residual: Float[Tensor, "d_model"]) -> float:
+    """How far embedding + Σ writes are from the final residual, relative to its norm."""
+    return float((writes.sum(0) - residual).norm() / residual.norm())
+
+
 def attribute(
     seen: TokenReading, parts: DecoderParts, pair: tuple[int, int], pair_text: tuple[str, str], prompt: set[int]
 ) -> tuple[Attribution, dict[str, float]]:
@@ -24,7 +29,7 @@ def attribute(
     sizes = (contributions[:, columns[0]] - contributions[:, columns[1]]).abs()
     error = (attributed[0] - attributed[1]) - (observed[0] - observed[1])
     checks = {
-        "residual stream": float((seen.writes.sum(0) - seen.residual).norm() / seen.residual.norm()),
+        "residual stream": closure_error(seen.writes, seen.residual),
         "attributed difference": float(error.abs() / sizes.sum()),
     }
     columns_of_prompt = np.array([column for column, token in enumerate(tokens) if token in prompt])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from optim_hunter.claim import InvalidInstrument
-from optim_hunter.observe.attribution import attention_mass, attribute
+from optim_hunter.observe.attribution import attention_mass, attribute, closure_error
 from optim_hunter.observe.checks import require
 from optim_hunter.observe.decoding import Decoding, decode_greedily
 from optim_hunter.observe.engine import Engine
@@ -96,7 +96,7 @@ class Batch:
             for row, posed in enumerate(prompts):
                 for need in self._needs(task) if posed.query < task.queries_per_seed else ():
                     part = self._part(task, need, posed, seen, row, decodings.get(row))
-                    yield Shown(task, posed, need, self._checked(part, posed))
+                    yield Shown(task, posed, need, self._checked(part, posed, seen.last_token(row)))
 
     def _needs(self, task: RegressionTask) -> list[str]:
         """In the order in which they are shown: the answer first, which may hold the pair of the attribution."""
@@ -128,9 +128,11 @@ class Batch:
             parted = (seen.last_token(row), pair) if pair is not None else None
         return Part(None, {}) if parted is None else _attribution(self.engine, posed, *parted)
 
-    def _checked(self, part: Part, posed: Posed) -> Part:
+    def _checked(self, part: Part, posed: Posed, seen: TokenReading) -> Part:
+        """The part with the checks that hold for every prompt, whatever is asked of it."""
         model = self.engine.model
-        checks = dict(part.checks) | {"model's own logits": self.engine.disagreement}
+        prompt = {"residual stream": closure_error(seen.writes, seen.residual)}
+        checks = {**prompt, **part.checks, "model's own logits": self.engine.disagreement}
         try:
             require(checks, model.dtype)
         except InvalidInstrument as error:

@@ -30,13 +30,13 @@ class Decoding:
     parted: tuple[TokenReading, tuple[int, int]] | None = None
     ended: bool = False
 
-    def take(self, token: int, seen: TokenReading, model: LanguageModel) -> None:
-        """Add the token that `seen` predicts."""
+    def take(self, token: int, seen: Reading, row: int, model: LanguageModel) -> None:
+        """Add the token that a row of `seen` predicts."""
         step = len(self.answer)
         self.answer.append(token)
         expected = self.baseline[step] if step < len(self.baseline) else None
         if self.parted is None and expected is not None and token != expected:
-            self.parted = seen, (expected, token)
+            self.parted = seen.last_token(row).copied(), (expected, token)
         self.ended = token in model.end_tokens or "\n" in model.decode([token])
 
 
@@ -49,7 +49,7 @@ def decode_greedily(
         likeliest = seen.logits.argmax(-1).tolist()
         for row, decoding in enumerate(decodings):
             if not decoding.ended:
-                decoding.take(likeliest[row], seen.last_token(row), engine.model)
+                decoding.take(likeliest[row], seen, row, engine.model)
         going = [not decoding.ended and len(decoding.answer) < MAX_NEW_TOKENS for decoding in decodings]
         if not any(going):
             break

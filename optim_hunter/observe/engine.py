@@ -7,9 +7,10 @@ from functools import cached_property
 
 import torch
 
-from optim_hunter.claim import InvalidInstrument
+from optim_hunter.claim import InvalidInstrument, UserError
 from optim_hunter.models.language import LanguageModel
 from optim_hunter.observe.agreement import PROBE_LENGTHS, disagreement
+from optim_hunter.observe.attribution import closure_error
 from optim_hunter.observe.checks import require
 from optim_hunter.observe.instruments import Look, Reading, advance, read
 from optim_hunter.observe.layouts import KNOWN_FAMILIES, DecoderParts, decoder_parts
@@ -44,9 +45,8 @@ class Engine:
     @cached_property
     def disagreement(self) -> float:
         """How far the pass is from the model's own code on two short prompts; see `observe.agreement`."""
-        probes = [[0] * length for length in PROBE_LENGTHS]
-        for batch in (probes, *([probe] for probe in probes)):
-            self._count(batch)
+        for length in PROBE_LENGTHS * 2:
+            self._count([[0] * length])
         return disagreement(self.model.module, self.parts)
 
     def open(self) -> None:
@@ -56,18 +56,24 @@ class Engine:
             UserError: the model cannot be opened, or is of an unknown architecture.
             InvalidInstrument: its parts do not sum to the whole, or the pass leaves out what its own code does.
         """
-        checks = {"residual stream": self._closure(), "model's own logits": self.disagreement}
         try:
+            checks = {"residual stream": self.closure, "model's own logits": self.disagreement}
             require(checks, self.model.dtype)
+        except torch.OutOfMemoryError:
+            raise UserError(
+                f"{self.model.name}: memory of {self.device} does not suffice for its weights: try --claims-dtype "
+                "bfloat16, or another device"
+            ) from None
         except InvalidInstrument as error:
             kind = type(self.model.module).__name__
             unknown = f"{kind} does what the pass does not know: {KNOWN_FAMILIES}"
             raise InvalidInstrument(f"{self.model.name}: {error}; {unknown}") from None
 
-    def _closure(self) -> float:
+    @cached_property
+    def closure(self) -> float:
         """How far embedding + Σ writes are from the final residual, on a short prompt."""
         seen = self.read(self.start(1), [list(range(PROBE_LENGTHS[0]))], Look(), ["a short prompt"]).last_token(0)
-        return float((seen.writes.sum(0) - seen.residual).norm() / seen.residual.norm())
+        return closure_error(seen.writes, seen.residual)
 
     def close(self) -> None:
         """Free the weights; counts stay, and what is run next opens them again."""

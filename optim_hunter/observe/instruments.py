@@ -44,6 +44,10 @@ class TokenReading:
     writes: Float[Tensor, "component d_model"]
     residual: Float[Tensor, "d_model"]
 
+    def copied(self) -> TokenReading:
+        """The same, without keeping the whole batch's reading alive."""
+        return TokenReading(self.logits.clone(), self.writes.clone(), self.residual.clone())
+
 
 @dataclass
 class Reading:
@@ -57,6 +61,7 @@ class Reading:
         rows_error: largest relative difference between an attention output rebuilt from its rows and the one that
             the model used.
         heads_input: concatenated heads before W_O; None unless asked for.
+        first_layer: the layer of the first write after the embedding's.
     """
 
     logits: Float[Tensor, "row vocabulary"]
@@ -65,6 +70,7 @@ class Reading:
     rows: list[Float[Tensor, "layer head position key"]] = field(default_factory=list)
     rows_error: Float[Tensor, "row"] | None = None
     heads_input: Float[Tensor, "row position layer heads_d_head"] | None = None
+    first_layer: int = 0
 
     def last_token(self, row: int) -> TokenReading:
         """What was seen at the last token of a row."""
@@ -103,7 +109,7 @@ def _writing(parts: DecoderParts, look: Look) -> list[nn.Module]:
 def _listening(taps: _Taps, parts: DecoderParts, look: Look) -> Iterator[None]:
     handles = taps.outputs("write", _writing(parts, look))
     handles += taps.inputs("stream", [parts.layers[0], parts.norm])
-    handles += taps.inputs("heads", parts.head_output if look.heads else [])
+    handles += taps.inputs("heads", parts.head_output[look.first_layer :] if look.heads else [])
     try:
         yield
     finally:
@@ -182,11 +188,11 @@ def _reading(
 ) -> Reading:
     kept = taps.kept
     writes = [kept["stream", parts.layers[0]], *(kept["write", part] for part in _writing(parts, look))]
-    seen = Reading(logits, torch.stack(writes, 2), kept["stream", parts.norm])
+    seen = Reading(logits, torch.stack(writes, 2), kept["stream", parts.norm], first_layer=look.first_layer)
     if look.rows:
         seen.rows, seen.rows_error = _without_padding(stream, under_way.rows), under_way.error
     if look.heads:
-        seen.heads_input = torch.stack([kept["heads", part] for part in parts.head_output], 2)
+        seen.heads_input = torch.stack([kept["heads", part] for part in parts.head_output[look.first_layer :]], 2)
     return seen
 
 
@@ -196,5 +202,4 @@ def _without_padding(stream: Stream, rows: list[Tensor]) -> list[Float[Tensor, "
     if stream.stem is not None:
         shared = stream.stem.present
         present = torch.cat([shared.repeat_interleave(len(present) // len(shared), 0), present], 1)
-    stacked = torch.stack(rows, 1)
-    return [one[..., tokens] for one, tokens in zip(stacked, present, strict=True)]
+    return [torch.stack([layer[row][..., tokens] for layer in rows]) for row, tokens in enumerate(present)]

@@ -15,6 +15,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from optim_hunter.claim import UserError
+from optim_hunter.observe.attribution import closure_error
+from optim_hunter.observe.checks import require
 from optim_hunter.observe.engine import Engine
 from optim_hunter.observe.instruments import Look, Reading, TokenReading
 from optim_hunter.observe.layouts import DecoderParts
@@ -70,9 +72,11 @@ def values_of(parts: DecoderParts, reading: Reading, row: int, components: Itera
 
 
 def _value_of(parts: DecoderParts, reading: Reading, row: int, component: Component) -> Float[Tensor, "position width"]:
+    layer = component.layer - reading.first_layer
+    if not 0 <= layer < (reading.writes.shape[2] - 1) // 2:
+        raise UserError(f"this reading does not show layer {component.layer}")
     if component.head is None:
-        place = 1 + 2 * component.layer + (component.kind == "mlp")
-        return reading.writes[row, :, place]
+        return reading.writes[row, :, 1 + 2 * layer + (component.kind == "mlp")]
     if reading.heads_input is None:
         raise UserError("this reading shows no heads: ask for them with Look(heads=True)")
     outputs = reading.heads_input[row, :, component.layer]
@@ -97,8 +101,9 @@ def intervene(
 
     Raises:
         UserError: a position, layer or head that is not there.
-        InvalidInstrument: logits are not finite.
+        InvalidInstrument: logits are not finite, or parts do not sum to the whole.
     """
+    engine.open()
     touched = [_places(engine.parts, prompt, one) for one in interventions]
     first_token = min((min(places) for places in touched), default=len(prompt) - 1)
     first_layer = min((component.layer for one in interventions for component in one.values), default=0)
@@ -118,6 +123,8 @@ def intervene(
         with _resumed(engine.parts, first_layer, inputs[0]), _edited(engine.parts, some):
             seen = engine.read(rows, [rest] * len(some), look, [label] * len(some))
         changed += [_with_writes_before(seen.last_token(row), clean, first_layer) for row in range(len(some))]
+    for one in (clean, *changed):
+        require({"residual stream": closure_error(one.writes, one.residual)}, engine.model.dtype)
     return clean, changed
 
 
@@ -141,6 +148,11 @@ def _places(parts: DecoderParts, prompt: Sequence[int], intervention: Interventi
     for position in intervention.positions:
         if not -len(prompt) <= position < len(prompt):
             raise UserError(f"no position {position}: the prompt has {len(prompt)} tokens")
+    for component, value in intervention.values.items():
+        if len(value) not in (1, len(intervention.positions)):
+            raise UserError(
+                f"{len(value)} values of {component} for {len(intervention.positions)} positions: give as many"
+            )
     if not intervention.positions or not intervention.values:
         raise UserError("an intervention touches at least one component at one position")
     return [position % len(prompt) for position in intervention.positions]

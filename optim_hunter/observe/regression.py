@@ -17,6 +17,9 @@ from optim_hunter.observe.posed import pose
 from optim_hunter.tasks.prompts import regression_prompt
 from optim_hunter.tasks.regression import RegressionTask, draw
 
+OUT_OF_MEMORY = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""How torch says it on a CPU, and how a GPU's library does."""
+
 POSED_PROMPTS = 1024
 """Prompts that are kept as tokens."""
 
@@ -28,10 +31,12 @@ class RegressionPass:
     """
 
     def __init__(self, engine: Engine, plan: Plan, store: PartStore) -> None:
-        self.engine, self.plan, self.store = engine, plan, store
+        self.engine, self.plan, self.store = engine, dict(plan), store
         self.batch_seeds = 0
         self.out_of_memory = 0
         self.pose = lru_cache(POSED_PROMPTS)(partial(pose, engine.model))
+        self._looked_at = False
+        self._left_out: dict[RegressionTask, UserError] = {}
         self._parts: dict[tuple[RegressionTask, int, int, str], Part] = {}
 
     def prepare(self, task: RegressionTask, seeds: Iterable[int]) -> None:
@@ -42,8 +47,10 @@ class RegressionPass:
             InvalidInstrument: the pass does not compute what the model's own code does.
         """
         missing = [seed for seed in seeds if task in self._missing(seed)]
-        for seed in missing:
-            self.pose(task, seed, 0)
+        if missing and not self._looked_at:
+            self._leave_out_long_prompts()
+        if task in self._left_out:
+            raise self._left_out[task]
         if missing:
             self.engine.open()
 
@@ -58,6 +65,17 @@ class RegressionPass:
             self._see(self._chunk(seed))
         parts = {need: self._parts[task, seed, query, need] for need in self.plan[task].needs}
         return RegressionObservation.of(draw(task, seed, query), parts)
+
+    def _leave_out_long_prompts(self) -> None:
+        """Take tasks out of the plan whose prompts the model cannot read, so that they do not spoil the others."""
+        self._looked_at = True
+        for task, asked in list(self.plan.items()):
+            try:
+                for seed in asked.seeds:
+                    self.pose(task, seed, 0)
+            except UserError as error:
+                self._left_out[task] = error
+                del self.plan[task]
 
     # what is known
 
@@ -100,12 +118,13 @@ class RegressionPass:
     # what is run
 
     def _chunk(self, seed: int) -> Sequence[int]:
-        """The seeds that run side by side: the same whichever of them is asked for first."""
-        seeds = sorted(set().union(*(asked.seeds for asked in self.plan.values())))
+        """The seeds that run side by side, of like length: the same whichever of them is asked for first."""
+        seeds = set().union(*(asked.seeds for asked in self.plan.values()))
+        ordered = sorted(seeds, key=lambda one: (self._tokens_of(one), one))
         if not self.batch_seeds:
-            self.batch_seeds = max(1, self.engine.tokens_at_once // self._tokens_of(seeds[0]))
-        start = seeds.index(seed) // self.batch_seeds * self.batch_seeds
-        return seeds[start : start + self.batch_seeds]
+            self.batch_seeds = max(1, self.engine.tokens_at_once // self._tokens_of(ordered[-1]))
+        start = ordered.index(seed) // self.batch_seeds * self.batch_seeds
+        return ordered[start : start + self.batch_seeds]
 
     def _tokens_of(self, seed: int) -> int:
         """Tokens of a seed: at most its longest prompt and, for each further query, one example more."""
@@ -137,7 +156,7 @@ class RegressionPass:
         except (torch.OutOfMemoryError, MemoryError):
             return False
         except RuntimeError as error:
-            if "can't allocate memory" not in str(error):  # so torch says it on a CPU
+            if not any(sign in str(error) for sign in OUT_OF_MEMORY):
                 raise
             return False
         return True
@@ -161,7 +180,7 @@ class RegressionPass:
                 "seed: try --claims-dtype bfloat16, fewer queries or examples, or a larger device"
             )
         self.out_of_memory += 1
-        self.batch_seeds = (seeds + 1) // 2
+        self.batch_seeds = min(self.batch_seeds, (seeds + 1) // 2)
         self.engine.free_memory()
 
     def _keep(self, shown: Shown) -> None:

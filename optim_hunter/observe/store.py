@@ -74,7 +74,7 @@ class Store:
                 content = file.read()
         except OSError as error:
             if not isinstance(error, FileNotFoundError):
-                self.problems.append(f"{path} cannot be read ({error.strerror or error}): make it readable, {REMEDY}")
+                self._note(f"{path} cannot be read ({error.strerror or error}): make it readable, {REMEDY}")
             return None
         try:
             stored = _unpack(content, wanted)
@@ -108,6 +108,10 @@ class Store:
             self.problems.append(f"{fault}: free space there, {REMEDY}")
         else:
             self.written += 1
+
+    def _note(self, problem: str) -> None:
+        if problem not in self.problems:
+            self.problems.append(problem)
 
     def _path(self, canonical_key: str) -> Path:
         name = hashlib.sha256(canonical_key.encode()).hexdigest()

@@ -55,6 +55,8 @@ class Stream:
 
     def extend(self, segments: Sequence[Sequence[int]]) -> Int[Tensor, "row column"]:
         """Take a segment into each row and return the new columns' tokens, padded on the left (with token 0)."""
+        if self.cache is None and self.columns:
+            raise ValueError("rows whose keys and values were not kept cannot be continued")
         device = self.present.device
         reversed_rows = [torch.tensor(list(segment)[::-1], dtype=torch.long) for segment in segments]
         tokens = pad_sequence(reversed_rows, batch_first=True).flip(1).to(device)

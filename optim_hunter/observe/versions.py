@@ -35,9 +35,9 @@ def engine_version(sources: tuple[str, ...], packages: tuple[str, ...]) -> str:
 
 def pass_engine() -> str:
     """The version of the engine that runs language models."""
-    return engine_version(PASS_SOURCES, ("torch", "transformers", "numpy"))
+    return engine_version(PASS_SOURCES, ("torch", "transformers", "tokenizers", "numpy"))
 
 
 def fit_engine() -> str:
     """The version of the code that fits linear models."""
-    return engine_version(FIT_SOURCES, ("numpy", "scipy", "tokenizers"))
+    return engine_version(FIT_SOURCES, ("torch", "numpy", "scipy", "tokenizers"))

@@ -19,21 +19,28 @@ class SeedNumber:
     """What a seed gave: a value for each condition (an array over candidates in a search), or a reason for none.
 
     Of a seed with several queries the values are the means over those that gave some: queries of one seed share their
-    examples, so that they count as one number and not as many. `lost` is the share of its queries without a value.
+    examples, so that they count as one number and not as many. `lost` is the share of its queries without a value,
+    `lowest` and `highest` are those of its queries.
     """
 
     seed: int
     values: Mapping[str, Any] | None
     missing: str = ""
     lost: float = 0.0
+    lowest: Mapping[str, Any] | None = None
+    highest: Mapping[str, Any] | None = None
 
 
 def mean_of_queries(seed: int, queries: Sequence[Mapping[str, Any]], reasons: Sequence[str]) -> SeedNumber:
     """The number of a seed from those of its queries; `reasons` tell of each query without one."""
     if not queries:
         return SeedNumber(seed, None, reasons[0], 1.0)
-    means = {name: np.mean([query[name] for query in queries], axis=0) for name in queries[0]}
-    return SeedNumber(seed, means, next(iter(reasons), ""), len(reasons) / (len(queries) + len(reasons)))
+    numbers = {name: np.array([query[name] for query in queries]) for name in queries[0]}
+    means, lowest, highest = (
+        {name: summary(values, axis=0) for name, values in numbers.items()} for summary in (np.mean, np.min, np.max)
+    )
+    lost = len(reasons) / (len(queries) + len(reasons))
+    return SeedNumber(seed, means, next(iter(reasons), ""), lost, lowest, highest)
 
 
 @dataclass(frozen=True)
@@ -69,37 +76,66 @@ def examine(
     """
     seeds = [number.seed for number in numbers]
     finding, confirming = halves(seeds) if claim.search and named is None else ((), tuple(seeds))
-    found = {number.seed: number.values for number in numbers if number.values is not None}
+    found = {number.seed: number for number in numbers if number.values is not None}
     candidate = named
     if finding:
-        candidate = _search(claim, [found[seed] for seed in finding if seed in found])
+        candidate = _search(claim, [found[seed].values for seed in finding if seed in found])
     used = [found[seed] for seed in confirming if seed in found]
-    lost = np.array([number.lost for number in numbers if number.seed in confirming and number.seed in found])
     if not used or (claim.search and candidate is None):
         return None
-    values = {
-        condition.name: np.array([_pick(entry[condition.name], candidate) for entry in used], dtype=float)
-        for condition in claim.quantities
-    }
+    values = _arrays(claim, [one.values for one in used], candidate)
     missing = len(confirming) - len(used)
-    roles = dict.fromkeys(finding, "find") | dict.fromkeys(confirming, "confirm")
     tested = {one.name: _test(claim, one, values[one.name], estimate) for one in claim.quantities}
-    scored = {
-        one.name: _test(claim, one, with_losses(values[one.name], missing, one.smallest_effect, lost), estimate)
+    scored = _scored(claim, used, missing, candidate)
+    if_lost = {one.name: _test(claim, one, scored[one.name], estimate) for one in claim.quantities}
+    columns = {name: column for name, (_, column) in tested.items()}
+    return Tested(
+        conditions={name: result for name, (result, _) in tested.items()},
+        combined=_combine(claim, tested),
+        losses=_combine(claim, if_lost),
+        candidate=candidate,
+        roles=dict.fromkeys(finding, "find") | dict.fromkeys(confirming, "confirm"),
+        columns=columns,
+        values={name: array if columns[name] is None else array[:, columns[name]] for name, array in values.items()},
+        missing=missing,
+    )
+
+
+def _arrays(
+    claim: Claim, entries: Sequence[Mapping[str, Any] | None], candidate: tuple[int, ...] | None
+) -> dict[str, np.ndarray]:
+    """The numbers of each condition, seed by seed."""
+    return {
+        one.name: np.array([_pick(entry[one.name], candidate) for entry in entries if entry is not None], dtype=float)
         for one in claim.quantities
     }
-    columns = {name: column for name, (_, column) in tested.items()}
-    shown = {name: numbers if columns[name] is None else numbers[:, columns[name]] for name, numbers in values.items()}
-    results = {name: result for name, (result, _) in tested.items()}
-    return Tested(
-        results, _combine(claim, tested), _combine(claim, scored), candidate, roles, columns, shown, missing
-    )  # fmt: skip
 
 
-def _search(claim: Claim, found: Sequence[Mapping[str, Any]]) -> tuple[int, ...] | None:
+def _scored(
+    claim: Claim, used: Sequence[SeedNumber], missing: int, candidate: tuple[int, ...] | None
+) -> dict[str, np.ndarray]:
+    """The numbers of each condition, with missing seeds and lost queries scored as losses."""
+    values, lowest, highest = (
+        _arrays(claim, entries, candidate)
+        for entries in (
+            [one.values for one in used],
+            [one.lowest or one.values for one in used],
+            [one.highest or one.values for one in used],
+        )
+    )
+    lost = np.array([one.lost for one in used])
+    return {
+        one.name: with_losses(values[one.name], missing, one.smallest_effect, lost, lowest[one.name], highest[one.name])
+        for one in claim.quantities
+    }
+
+
+def _search(claim: Claim, found: Sequence[Mapping[str, Any] | None]) -> tuple[int, ...] | None:
     if len(found) < 2:
         return None
-    arrays = {condition.name: np.array([entry[condition.name] for entry in found]) for condition in claim.conditions}
+    arrays = {
+        condition.name: np.array([entry[condition.name] for entry in found if entry]) for condition in claim.conditions
+    }
     return find_candidate(arrays, {condition.name: condition.smallest_effect for condition in claim.conditions})
 
 

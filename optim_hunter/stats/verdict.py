@@ -58,12 +58,15 @@ def with_losses(
     missing: int,
     smallest_effect: float,
     lost: Float[np.ndarray, "seed"] | float = 0.0,
+    lowest: Float[np.ndarray, "seed *column"] | None = None,
+    highest: Float[np.ndarray, "seed *column"] | None = None,
 ) -> Float[np.ndarray, "seed_or_loss *column"]:
     """The numbers with every missing seed, and the lost share of the others' queries, scored as losses.
 
     A loss is the worst number seen, or as far below the smallest effect as the best one is above it,
-    whichever is lower.
+    whichever is lower. `lowest` and `highest` are those of a seed's queries, which spread more than their means.
     """
-    worst = np.minimum(values.min(axis=0), 2 * smallest_effect - values.max(axis=0))
+    low, high = (values if lowest is None else lowest).min(axis=0), (values if highest is None else highest).max(axis=0)
+    worst = np.minimum(low, 2 * smallest_effect - high)
     share = np.asarray(lost).reshape(-1, *[1] * (values.ndim - 1))
     return np.concatenate([values + share * (worst - values), np.tile(worst, (missing, *[1] * (values.ndim - 1)))])
