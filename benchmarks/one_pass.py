@@ -1,6 +1,6 @@
 """What a pass that reads component writes and attention rows costs, against the plain forward pass of its batch.
 
-    python benchmarks/one_pass.py [--json FILE] [--model smollm2-135m] [--sizes 4x900,8x1400] [--repeats 5] [--only NAMES]
+    python benchmarks/one_pass.py [--json FILE] [--sizes 4x900,8x1400] [--repeats 5] [--only plain,writes]
     python benchmarks/one_pass.py --device cuda --dtype bfloat16 --model random:llama-3.1-8b --sizes 16x900
 
 Rows, all under `inference_mode` and with the logits of the last position alone unless everything is asked for:
