@@ -159,6 +159,13 @@ def test_published_pair_is_that_of_seed_0_for_every_seed(tiny_model, seeds):
     assert texts == {own}
 
 
+def test_pair_of_seed_0_is_there_for_shorter_prompts_of_its_batch(spelling_model):
+    assert length(spelling_model, TASK, 0) > min(length(spelling_model, TASK, seed) for seed in SEEDS)
+    task = replace(TASK, pair="seed 0")
+    passes = pass_over(spelling_model, {task: Asked({"attribution"}, SEEDS)})
+    assert len({passes.observe(task, seed).attribution.pair_text for seed in SEEDS}) == 1
+
+
 def test_seed_0_in_a_later_batch_is_run_once(tiny_model, monkeypatch):
     tokens_a_seed = length(tiny_model, TASK, 0) * 6 // 5  # the prompt and one example more
     monkeypatch.setitem(TOKENS_AT_ONCE, "cpu", 3 * tokens_a_seed + 9)

@@ -124,7 +124,7 @@ class RegressionPass:
         if not self.batch_seeds:
             self.batch_seeds = max(1, self.engine.tokens_at_once // self._tokens_of(ordered[-1]))
         start = ordered.index(seed) // self.batch_seeds * self.batch_seeds
-        return ordered[start : start + self.batch_seeds]
+        return sorted(ordered[start : start + self.batch_seeds])  # seed 0 first: its answer may give others their pair
 
     def _tokens_of(self, seed: int) -> int:
         """Tokens of a seed: at most its longest prompt and, for each further query, one example more."""
