@@ -156,11 +156,11 @@ def test_values_for_other_positions_are_refused(engine):
 
 
 def test_a_layer_that_was_not_read_is_refused(engine):
-    later = engine.read(engine.start(1), [PROMPT], Look(first_layer=1), ["a prompt"])
-    all_layers = engine.read(engine.start(1), [PROMPT], Look(), ["a prompt"])
-    two = Component("mlp", 2)
-    shown = values_of(engine.parts, later, 0, [two])[two]
-    torch.testing.assert_close(shown, values_of(engine.parts, all_layers, 0, [two])[two])
+    later = engine.read(engine.start(1), [PROMPT], Look(heads=True, first_layer=1), ["a prompt"])
+    all_layers = engine.read(engine.start(1), [PROMPT], Look(heads=True), ["a prompt"])
+    for wanted in (Component("mlp", 2), Component("head", 1, 3)):
+        shown = values_of(engine.parts, later, 0, [wanted])[wanted]
+        torch.testing.assert_close(shown, values_of(engine.parts, all_layers, 0, [wanted])[wanted])
     with pytest.raises(UserError, match="this reading does not show layer 0"):
         values_of(engine.parts, later, 0, [Component("mlp", 0)])
 

@@ -79,7 +79,7 @@ def _value_of(parts: DecoderParts, reading: Reading, row: int, component: Compon
         return reading.writes[row, :, 1 + 2 * layer + (component.kind == "mlp")]
     if reading.heads_input is None:
         raise UserError("this reading shows no heads: ask for them with Look(heads=True)")
-    outputs = reading.heads_input[row, :, component.layer]
+    outputs = reading.heads_input[row, :, layer]
     return outputs.reshape(len(outputs), parts.heads, -1)[:, component.head]
 
 
