@@ -24,9 +24,16 @@ MISSING_LIMIT = 0.10
 ADDED_LATER = {"added later": True}
 """Metadata of a field that came after claims had been registered: at its default it does not enter their hashes."""
 
-NEEDS = frozenset({"answer", "attribution", "attention"})
-"""What a claim may ask of a pass: the greedy answer as text; the direct logit attribution of the pair of answer
-tokens; the attention mass on earlier values."""
+NEEDS = {
+    "answer": "the greedy answer as text",
+    "attribution": "direct logit attribution of the pair of answer tokens, where the two answers first differ",
+    "attention": "attention mass on earlier values, from the token that predicts the answer",
+    "candidates": "direct logit attribution of the first tokens of several predictors' answers, and their logits",
+    "induction": "attention of the test case's labels to what followed the same places of the examples",
+    "activations": "activations of MLP neurons at output and feature tokens, in the last layers",
+    "regressors": "what each regressor predicts from the same examples",
+}
+"""What a claim may ask to be shown of a prompt."""
 
 
 class Verdict(StrEnum):
@@ -54,13 +61,16 @@ class NoValue(Exception):
 class Condition:
     """One quantity that must lie above its smallest effect of interest for the claim to hold.
 
-    `quantity` says in words what the number of one seed is; `unit` is the unit of both numbers.
+    `quantity` says in words what the number of one seed is; `unit` is the unit of both numbers. `statistic` names one
+    of `stats.pooled`: the effect is then that statistic of all seeds' numbers (which may be arrays), and what is
+    tested are its jackknife pseudo-values, one a seed.
     """
 
     name: str
     quantity: str
     unit: str
     smallest_effect: float
+    statistic: str = field(default="", metadata=ADDED_LATER)
 
 
 @dataclass(frozen=True)
@@ -100,6 +110,8 @@ class Claim:
         bootstrap: seeds resample one corpus: their numbers are a bootstrap distribution, not replicates.
         search: the numbers are arrays over candidates (layer × head); the candidate is found on one half
             of the seeds and confirmed on the other, unless `named` names it.
+        found_by: the quantity whose mean over the finding half is lowest at the candidate; without it the candidate
+            is the one that is most likely to meet all conditions.
         named: model → candidate that the paper named; without `search` the claim is about these models alone.
         published: what the paper gives for this quantity, in words, if it does.
     """
@@ -120,14 +132,17 @@ class Claim:
     seen_seeds: str = ""
     bootstrap: bool = False
     search: bool = False
+    found_by: str = field(default="", metadata=ADDED_LATER)
     named: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     published: str | None = None
 
     def __post_init__(self) -> None:
-        if unknown := set(self.needs) - NEEDS:
+        if unknown := self.needs - NEEDS.keys():
             raise UserError(f"{self.id}: no need {sorted(unknown)[0]!r}: choose out of {', '.join(sorted(NEEDS))}")
         if not (self.conditions and self.protocols):
             raise UserError(f"{self.id}: a claim needs a condition that may fail and a protocol to run")
+        if self.found_by and self.found_by not in {one.name for one in self.quantities}:
+            raise UserError(f"{self.id}: found_by {self.found_by!r} is none of its quantities")
 
     @property
     def quantities(self) -> tuple[Condition, ...]:
@@ -136,7 +151,9 @@ class Claim:
 
     def definition(self) -> dict[str, Any]:
         """The claim as plain JSON data, without the models that it happens to be run on."""
-        plain = dataclasses.asdict(self)
+        plain = _stated(self)
+        for kind in ("conditions", "shown"):
+            plain[kind] = [_stated(condition) for condition in getattr(self, kind)]
         for protocol, entry in zip(self.protocols, plain["protocols"], strict=True):
             del entry["models"]
             entry["task"] = {"kind": type(protocol.task).__name__, **_stated(protocol.task)}
@@ -145,14 +162,14 @@ class Claim:
         return plain
 
 
-def _stated(task: Any) -> dict[str, Any]:
-    """The fields of a task, without those added later that are at their defaults."""
+def _stated(definition: Any) -> dict[str, Any]:
+    """The fields of a dataclass, without those added later that are at their defaults."""
     silent = {
         one.name
-        for one in dataclasses.fields(task)
-        if one.metadata == ADDED_LATER and getattr(task, one.name) == one.default
+        for one in dataclasses.fields(definition)
+        if one.metadata == ADDED_LATER and getattr(definition, one.name) == one.default
     }
-    return {name: value for name, value in dataclasses.asdict(task).items() if name not in silent}
+    return {name: value for name, value in dataclasses.asdict(definition).items() if name not in silent}
 
 
 Measure = Callable[..., Any]

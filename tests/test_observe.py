@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from fixtures.architectures import DISAGREEING, NOT_CLOSING, random_model
 from fixtures.models import language_model
-from optim_hunter.claim import NEEDS, InvalidInstrument, UserError
+from optim_hunter.claim import InvalidInstrument, UserError
 from optim_hunter.observe import checks
 from optim_hunter.observe.agreement import PROBE_LENGTHS
 from optim_hunter.observe.decoding import MAX_NEW_TOKENS
@@ -29,7 +29,8 @@ from optim_hunter.tasks.regression import RegressionTask, draw
 TASK = RegressionTask(examples=5)
 SHORTER = replace(TASK, examples=3)
 SEEDS = frozenset(range(10))
-EVERYTHING = Asked(NEEDS, SEEDS)
+SERVED = frozenset({"answer", "attribution", "attention"})
+EVERYTHING = Asked(SERVED, SEEDS)
 PROBE_PASSES, PROBE_TOKENS = 2 * len(PROBE_LENGTHS), 2 * sum(PROBE_LENGTHS)
 """What it costs to compare the pass with the model's own code."""
 
@@ -79,7 +80,7 @@ def test_a_batch_shows_of_each_seed_what_it_shows_alone(spelling_model, queries)
     together = pass_over(spelling_model, plan)
     assert len({length(spelling_model, TASK, seed) for seed in SEEDS}) > 1
     for seed in SEEDS:
-        alone = pass_over(spelling_model, {TASK: Asked(NEEDS, {seed})})
+        alone = pass_over(spelling_model, {TASK: Asked(SERVED, {seed})})
         assert_same(together.observe(task, seed), alone.observe(TASK, seed))
     assert together.batch_seeds >= len(SEEDS)
 
@@ -149,7 +150,7 @@ def test_pair_is_taken_where_the_answers_part(tiny_model):
 def test_published_pair_is_that_of_seed_0_for_every_seed(tiny_model, seeds):
     """Whether seed 0 is asked for or not, and whichever seed comes first."""
     task = replace(TASK, pair="seed 0")
-    published = pass_over(tiny_model, {task: Asked(NEEDS, set(seeds))})
+    published = pass_over(tiny_model, {task: Asked(SERVED, set(seeds))})
     texts = {published.observe(task, seed).attribution.pair_text for seed in reversed(seeds)}
     last = pass_over(tiny_model, {task: Asked({"attribution"}, SEEDS)}).observe(task, 4)
     np.testing.assert_allclose(
@@ -259,7 +260,7 @@ def test_a_model_that_gives_nan_is_invalid(tiny_model):
 
     broken = with_module(tiny_model, break_for_long_prompts)
     with pytest.raises(InvalidInstrument, match=r"tiny gives logits that are not finite on seed 3: check its weights"):
-        pass_over(broken, {TASK: Asked(NEEDS, {3})}).observe(TASK, 3)
+        pass_over(broken, {TASK: Asked(SERVED, {3})}).observe(TASK, 3)
 
 
 def test_weights_that_hold_nan_are_refused_before_the_first_seed(tiny_model):
