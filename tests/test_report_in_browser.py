@@ -113,7 +113,7 @@ def test_print_holds_every_figure(browser: Browser, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text(report.page_html(sample_ledger(claims=2, seeds=5)), encoding="utf-8")
     browser.open(page)
-    browser.wait_for("document.querySelector('#evidence').dataset.plotly === 'unpacked'")
+    browser.wait_for("document.documentElement.dataset.plotly === 'unpacked'")
     browser.print(tmp_path / "page.pdf")
     assert browser.evaluate(DRAWN) is True
     assert browser.evaluate("document.querySelector('.controls-table').open") is True

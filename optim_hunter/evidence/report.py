@@ -6,24 +6,17 @@ the page's Content-Security-Policy lets no other script run and no network be re
 
 from __future__ import annotations
 
-import base64
-import functools
-import gzip
-import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from optim_hunter.claim import Verdict
-from optim_hunter.evidence import text
+from optim_hunter.evidence import fragment, text
 from optim_hunter.evidence.figures import Figure, seed_strip
 from optim_hunter.evidence.forest import common_axis
 
@@ -51,7 +44,8 @@ def install(prefix: list[str], ledger: Ledger) -> None:
 
 def page_html(ledger: Ledger) -> str:
     """A whole page from the ledger alone, which needs no network and forbids it."""
-    return secure(_render("page.html", ledger))
+    claims = {entry["claim"] for entry in ledger["claims"] if not entry["control"]}
+    return secure(fragment.page(f"Evidence: {len(claims)} claims", Markup(_render("evidence.html", ledger))))
 
 
 def summary_html(ledger: Ledger) -> str:
@@ -62,17 +56,14 @@ def summary_html(ledger: Ledger) -> str:
 def secure(page: str) -> str:
     """The page with a Content-Security-Policy that allows its known scripts by hash and nothing else.
 
-    Known are this module's script, Plotly, and the script in the `<footer>` that pytest-html writes as the last
-    of its page; a script that some test or model smuggled in is none of them.
+    Known are this module's script, those that draw figures, and the script in the `<footer>` that pytest-html
+    writes as the last of its page; a script that some test or model smuggled in is none of them.
     """
-    scripts = [_template_text("report.js"), _plotly_source()]
+    scripts = [fragment.template_text("report.js")]
     _, footer, rest = page.rpartition("<footer>")
     if footer:
         scripts += re.findall(r"<script>(.*?)</script>", rest, flags=re.DOTALL)[-1:]
-    hashes = " ".join(f"'sha256-{_base64(hashlib.sha256(script.encode()).digest())}'" for script in scripts)
-    policy = f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:"
-    tag = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-    return page.replace("<head>", f"<head>{tag}", 1)
+    return fragment.secure(page, scripts)
 
 
 def escape_test(cells: list[str], test_id: str) -> None:
@@ -92,7 +83,8 @@ def _render(template: str, ledger: Ledger) -> str:
     claims = [entry for entry in ledger["claims"] if not entry["control"]]
     cases, figures = _cases(claims)
     deciding = [one for entry in ledger["claims"] for one in entry["conditions"] if one["decides"]]
-    return _environment().get_template(template).render(
+    return fragment.render(
+        template,
         run=ledger["run"],
         groups=[(claim, list(group)) for claim, group in groupby(cases, key=lambda case: case.entry["claim"])],
         controls=[entry for entry in ledger["claims"] if entry["control"]],
@@ -142,62 +134,3 @@ def _untitled(figure: Figure) -> Figure:
 def _tally(claims: Iterable[Entry]) -> dict[str, int]:
     verdicts = [entry["verdict"] for entry in claims]
     return {str(verdict): verdicts.count(verdict) for verdict in Verdict}
-
-
-@functools.cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("optim_hunter.evidence", "templates"),
-        autoescape=True,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {
-        "number": text.number,
-        "stated": text.stated,
-        "probability": text.probability,
-        "duration": text.duration,
-        "seeds": text.seed_ranges,
-        "work_text": text.work_text,
-        "data": _json_data,
-    }
-    environment.globals |= {
-        "raw": lambda name: Markup(_template_text(name)),
-        "plotly": _packed_plotly,
-        "estimate": text.estimate,
-    }
-    return environment
-
-
-def _shown(value: Any) -> Any:
-    """What a template writes for a value: text with nothing invisible in it."""
-    return value if isinstance(value, Markup) else text.visible(str(value))
-
-
-def _json_data(value: Any) -> Markup:
-    """JSON that can stand in a `<script>` element, since no `<` is left in it."""
-    return Markup(json.dumps(value, separators=(",", ":")).replace("<", "\\u003c"))
-
-
-def _template_text(name: str) -> str:
-    return resources.files("optim_hunter.evidence").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-@functools.cache
-def _plotly_source() -> str:
-    from plotly.offline import get_plotlyjs
-
-    source: str = get_plotlyjs()
-    return source
-
-
-@functools.cache
-def _packed_plotly() -> Markup:
-    """plotly.js as gzip in base64: a third of its size, and parsed by no browser before a figure is seen."""
-    return Markup(_base64(gzip.compress(_plotly_source().encode(), mtime=0)))
-
-
-def _base64(content: bytes) -> str:
-    return base64.b64encode(content).decode("ascii")

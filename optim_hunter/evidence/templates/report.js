@@ -1,71 +1,6 @@
 "use strict";
 (() => {
   const evidence = document.getElementById("evidence");
-  const holders = [...evidence.querySelectorAll("[data-figure]")];
-  let plotlySource = null;
-
-  async function unpackPlotly() {
-    if (plotlySource !== null) return;
-    const packed = atob(document.getElementById("plotly").textContent);
-    const bytes = Uint8Array.from(packed, (character) => character.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    plotlySource = await new Response(stream).text();
-    evidence.dataset.plotly = "unpacked";
-  }
-
-  function runPlotly() {
-    if (window.Plotly) return;
-    const script = document.createElement("script");
-    script.textContent = plotlySource;
-    document.head.append(script);
-  }
-
-  function draw(holder) {
-    if (holder.dataset.state) return;
-    holder.dataset.state = "drawing";
-    const figure = JSON.parse(document.getElementById("figure-" + holder.dataset.figure).textContent);
-    const clear = "rgba(0,0,0,0)";
-    const modebar = { bgcolor: clear, color: "#8a8f98", activecolor: "#3f7fbf" };
-    const font = { family: getComputedStyle(holder).fontFamily, size: 12 };
-    holder.textContent = "";
-    window.Plotly.newPlot(holder, figure.data,
-      { ...figure.layout, paper_bgcolor: clear, plot_bgcolor: clear, modebar, font },
-      { responsive: true, displaylogo: false, displayModeBar: "hover", modeBarButtons: [["toImage", "resetScale2d"]] }).then(
-      () => { holder.dataset.state = "drawn"; }, (error) => fail(holder, error));
-  }
-
-  function fail(holder, error) {
-    holder.dataset.state = "failed";
-    holder.textContent = "This figure could not be drawn (" + error + "); its data is in ledger.json.";
-  }
-
-  async function drawWhenReady(holder) {
-    try {
-      await unpackPlotly();
-      runPlotly();
-      draw(holder);
-    } catch (error) {
-      fail(holder, error);
-    }
-  }
-
-  function drawOnFirstSight() {
-    const observer = new IntersectionObserver((sights) => {
-      for (const { isIntersecting, target } of sights) {
-        if (!isIntersecting) continue;
-        observer.unobserve(target);
-        drawWhenReady(target);
-      }
-    }, { rootMargin: "300px" });
-    holders.forEach((holder) => observer.observe(holder));
-  }
-
-  function prepareForPrint() {
-    evidence.querySelectorAll("details").forEach((details) => { details.open = true; });
-    if (plotlySource === null) return;
-    runPlotly();
-    holders.forEach(draw);
-  }
 
   function foldTestsAway() {
     const folded = document.createElement("details");
@@ -88,8 +23,4 @@
     hidePassedTests();
     addEventListener("DOMContentLoaded", foldTestsAway);
   }
-  if (new URLSearchParams(location.search).get("draw") === "all") holders.forEach(drawWhenReady);
-  else drawOnFirstSight();
-  addEventListener("load", () => setTimeout(() => unpackPlotly().catch(() => {}), 500));
-  addEventListener("beforeprint", prepareForPrint);
 })();
