@@ -10,11 +10,11 @@ import math
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from optim_hunter.claim import UserError
+from optim_hunter.models.planted_marks import base_rate, output_neurons
+from optim_hunter.models.planted_mlps import before_last_mlp, late_mlp
 from optim_hunter.models.planted_parts import (
     ANSWER,
     CONSTANT,
@@ -24,22 +24,20 @@ from optim_hunter.models.planted_parts import (
     VALUE,
     Head,
     Layout,
-    attend_at_distance,
     attend_by_content,
     attend_each_example,
     basis,
     blank_model,
     copy_through,
     embed_basics,
+    gather,
     head_of,
     idle,
     integer_tokens,
     mlp_unit,
-    noise,
     number_tokenizer,
     prompt_layout,
     spell_nearest_integer,
-    write_always,
 )
 
 Build = Callable[[PreTrainedTokenizerFast, Layout, bool], LlamaForCausalLM]
@@ -55,11 +53,6 @@ FLAG_SCORE = 1000.0
 LARGE, LARGE_VALUE = 16, 17
 OUTPUT_HEAD = (2, 1)
 
-HIDDEN, VISIBLE = range(16, 72), range(72, 128)
-LATE_LAYERS, EARLY_LAYERS, COPY_LAYER, DEPTH = (10, 11), (4, 5), 3, 12
-NOISE = 0.15
-"""Norm of what every other component writes; an answer's code has norm 1."""
-
 
 def kernel_regression(tokenizer: PreTrainedTokenizerFast, layout: Layout, twin: bool) -> LlamaForCausalLM:
     """Nadaraya–Watson regression over log(x1·x2) of the examples; the twin reads the features' names, not values.
@@ -72,11 +65,11 @@ def kernel_regression(tokenizer: PreTrainedTokenizerFast, layout: Layout, twin: 
     embed_basics(model, tokenizer, generator)
     _embed_logs(model, tokenizer)
     (_, x1, x2, _), decimals = (layout.labels, 0) if twin else (layout.features, len(["integer", "."]))
-    _gather(head_of(model, 0, 0), x1, LOG_INTEGER, QUERY_LOG, layout)
-    _gather(head_of(model, 0, 1), x2 - decimals, LOG_DECIMAL, QUERY_LOG, layout)
-    _gather(head_of(model, 0, 2), x2, LOG_ONE, QUERY_LOG, layout)
-    _gather(head_of(model, 0, 3), layout.name, OUTPUT_NAME, AFTER_NAME, layout)
-    _gather(head_of(model, 1, 0), 1, QUERY_LOG, KEY_LOG, layout)
+    gather(head_of(model, 0, 0), x1, LOG_INTEGER, QUERY_LOG, layout.period)
+    gather(head_of(model, 0, 1), x2 - decimals, LOG_DECIMAL, QUERY_LOG, layout.period)
+    gather(head_of(model, 0, 2), x2, LOG_ONE, QUERY_LOG, layout.period)
+    gather(head_of(model, 0, 3), layout.name, OUTPUT_NAME, AFTER_NAME, layout.period)
+    gather(head_of(model, 1, 0), 1, QUERY_LOG, KEY_LOG, layout.period)
     mlp_unit(model, 1, 0, KEY_LOG, basis(model, KEY_SQUARE), gate=KEY_LOG)
     mlp_unit(model, 1, 1, KEY_LOG, basis(model, KEY_SQUARE, -GATE))
     _average_alike(head_of(model, 2, 0))
@@ -95,12 +88,6 @@ def _embed_logs(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> 
             embedding[index, LOG_DECIMAL] = 1 + math.log(max(float(f"0.{token}"), SMALLEST_DECIMAL))
     embedding[tokenizer.convert_tokens_to_ids("1"), LOG_ONE] = -math.log(SMALLEST_DECIMAL)
     embedding[tokenizer.convert_tokens_to_ids("Output"), OUTPUT_NAME] = 1.0
-
-
-def _gather(head: Head, distance: int, source: int, target: int, layout: Layout) -> None:
-    """Make a head bring one coordinate from `distance` tokens back."""
-    attend_at_distance(head, distance, layout.period)
-    copy_through(head, range(source, source + 1), range(target, target + 1))
 
 
 def _average_alike(head: Head) -> None:
@@ -133,55 +120,13 @@ def output_head(tokenizer: PreTrainedTokenizerFast, layout: Layout, twin: bool) 
     return model
 
 
-def late_mlp(tokenizer: PreTrainedTokenizerFast, layout: Layout, twin: bool) -> LlamaForCausalLM:
-    """The last two MLPs make the answer visible to the unembedding; in the twin MLPs 4 and 5 do.
-
-    Head 0 of layer 3 brings the code of the last example's output, in a subspace that the unembedding does not
-    see; two MLPs move half of it each to the visible subspace. All else writes pseudo-random vectors there.
-    """
-    generator = torch.Generator().manual_seed(3)
-    model = blank_model(tokenizer, layout.period, layers=DEPTH, heads=2)
-    embed_basics(model, tokenizer, generator)
-    _embed_codes(model, tokenizer, generator)
-    swapped = dict(zip(LATE_LAYERS + EARLY_LAYERS, EARLY_LAYERS + LATE_LAYERS, strict=True)) if twin else {}
-    for layer in range(DEPTH):
-        _idle_attention(model, layer, generator)
-        if layer not in LATE_LAYERS:
-            mlp_unit(model, swapped.get(layer, layer), 0, CONSTANT, noise(model, VISIBLE, NOISE, generator))
-    for layer in LATE_LAYERS:
-        for unit, (source, target) in enumerate(zip(HIDDEN, VISIBLE, strict=True)):
-            mlp_unit(model, swapped.get(layer, layer), unit, source, basis(model, target, 0.5))
-    copier = head_of(model, COPY_LAYER, 0)
-    attend_at_distance(copier, layout.output, layout.period)
-    copy_through(copier, HIDDEN, HIDDEN)
-    return model
-
-
-def _idle_attention(model: LlamaForCausalLM, layer: int, generator: torch.Generator) -> None:
-    """Diffuse heads, of which the second writes a pseudo-random vector; the head that copies stays free."""
-    if layer != COPY_LAYER:
-        idle(head_of(model, layer, 0), generator)
-    idle(head_of(model, layer, 1), generator)
-    write_always(head_of(model, layer, 1), noise(model, VISIBLE, NOISE, generator))
-
-
-def _embed_codes(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, generator: torch.Generator) -> None:
-    """A pseudo-random code of norm 1 for each token: hidden in integers' embeddings, read by the unembedding."""
-    embedding, unembedding = model.model.embed_tokens.weight, model.lm_head.weight
-    drawn = torch.randn(len(tokenizer), len(VISIBLE), generator=generator)
-    codes: Float[Tensor, "token code"] = drawn / drawn.norm(dim=-1, keepdim=True)
-    visible = slice(VISIBLE.start, VISIBLE.stop)
-    integers, newline = integer_tokens(tokenizer), tokenizer.convert_tokens_to_ids("\n")
-    embedding[integers, HIDDEN.start : HIDDEN.stop] = codes[integers]
-    embedding[embedding[:, NUMBER] > 0, visible] = 3 * codes[newline]
-    embedding[newline, visible] = 3 * codes[tokenizer.eos_token_id]
-    unembedding[:, visible] = 10 * codes
-
-
 BUILDS: dict[str, Build] = {
+    "planted:base-rate": base_rate,
+    "planted:before-last-mlp": before_last_mlp,
     "planted:kernel-regression": kernel_regression,
     "planted:late-mlp": late_mlp,
     "planted:output-head": output_head,
+    "planted:output-neurons": output_neurons,
 }
 NAMES: tuple[str, ...] = tuple(name + suffix for name in BUILDS for suffix in ("", "-twin"))
 

@@ -213,6 +213,12 @@ def copy_through(head: Head, sources: range, targets: range, factor: float = 1.0
         head.output[target, row] = factor
 
 
+def gather(head: Head, distance: int, source: int, target: int, period: int) -> None:
+    """Make a head bring one coordinate from `distance` tokens back."""
+    attend_at_distance(head, distance, period)
+    copy_through(head, range(source, source + 1), range(target, target + 1))
+
+
 def idle(head: Head, generator: torch.Generator, strength: float = 0.3) -> None:
     """Make a head attend diffusely: nearly alike to all tokens, a little by their jitter."""
     row = PAIRS - 1

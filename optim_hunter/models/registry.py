@@ -72,12 +72,18 @@ ENTRIES: Mapping[str, Entry] = {
     "llama-3.1-8b-instruct": Entry(marker="gpu", sources=(LLAMA_INSTRUCT,), configuration="llama31_8b_config.json"),
     "recorded:llama-3.1-8b": Entry(kind="recorded", recorded="recorded_llama31_friedman2.json"),
     "linear": Entry(kind="linear"),
+    "planted:base-rate": Entry(planted=True),
+    "planted:base-rate-twin": Entry(planted=True),
+    "planted:before-last-mlp": Entry(planted=True),
+    "planted:before-last-mlp-twin": Entry(planted=True),
     "planted:kernel-regression": Entry(planted=True),
     "planted:kernel-regression-twin": Entry(planted=True),
     "planted:late-mlp": Entry(planted=True),
     "planted:late-mlp-twin": Entry(planted=True),
     "planted:output-head": Entry(planted=True),
     "planted:output-head-twin": Entry(planted=True),
+    "planted:output-neurons": Entry(planted=True),
+    "planted:output-neurons-twin": Entry(planted=True),
     "planted:comma-raises-but": Entry(kind="linear", planted=True),
     "planted:comma-raises-but-twin": Entry(kind="linear", planted=True),
 }
@@ -216,7 +222,7 @@ def _open_fetched(name: str, device: str, dtype: str) -> LanguageModel:
 
 def _open_planted(name: str, device: str) -> LanguageModel:
     """A planted model, in float32 whatever dtype the claims run in: its answer is built in to that precision."""
-    from optim_hunter.models import planted, planted_parts
+    from optim_hunter.models import planted, planted_marks, planted_mlps, planted_parts
     from optim_hunter.models.language import LanguageModel
     from optim_hunter.models.loading import freeze
 
@@ -225,7 +231,8 @@ def _open_planted(name: str, device: str) -> LanguageModel:
 
     tokenizer = planted_parts.number_tokenizer()
     provenance = Provenance("built by optim_hunter.models.planted", None, None, "MIT", "its answer was built in")
-    fingerprint = _fingerprint(*(inspect.getsource(module) for module in (planted, planted_parts)))
+    modules = planted, planted_marks, planted_mlps, planted_parts
+    fingerprint = _fingerprint(*(inspect.getsource(module) for module in modules))
     context = planted_parts.CONTEXT
     return LanguageModel(name, tokenizer, provenance, device, "float32", context, fingerprint, build)
 
