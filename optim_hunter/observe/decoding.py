@@ -41,16 +41,21 @@ class Decoding:
 
 
 def decode_greedily(
-    engine: Engine, stream: Stream, seen: Reading, baselines: Sequence[Sequence[int]], labels: Sequence[str]
+    engine: Engine,
+    stream: Stream,
+    seen: Reading,
+    baselines: Sequence[Sequence[int]],
+    labels: Sequence[str],
+    most: int = MAX_NEW_TOKENS,
 ) -> list[Decoding]:
-    """Continue every row of a stream with its likeliest tokens; `seen` is the reading of what was run last."""
+    """Continue every row of a stream with its likeliest tokens, `most` at the most; `seen` is its last reading."""
     decodings = [Decoding(baseline) for baseline in baselines]
-    for _ in range(MAX_NEW_TOKENS):
+    for _ in range(most):
         likeliest = seen.logits.argmax(-1).tolist()
         for row, decoding in enumerate(decodings):
             if not decoding.ended:
                 decoding.take(likeliest[row], seen, row, engine.model)
-        going = [not decoding.ended and len(decoding.answer) < MAX_NEW_TOKENS for decoding in decodings]
+        going = [not decoding.ended and len(decoding.answer) < most for decoding in decodings]
         if not any(going):
             break
         segments = [one.answer[-1:] if goes else [] for one, goes in zip(decodings, going, strict=True)]
