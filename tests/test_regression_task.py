@@ -73,7 +73,7 @@ def test_too_many_examples_are_refused():
 
 
 def test_an_unknown_data_set_lists_the_known():
-    with pytest.raises(UserError, match="no data set 'nope': choose one of friedman_2"):
+    with pytest.raises(UserError, match="no data set 'nope': choose one of friedman_1, friedman_2"):
         draw(RegressionTask("nope"), 0)
 
 

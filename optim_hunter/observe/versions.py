@@ -10,8 +10,10 @@ from pathlib import Path
 PASS_SOURCES = (
     ".",
     "../tasks/answers.py",
+    "../tasks/datasets.py",
     "../tasks/prompts.py",
     "../tasks/regression.py",
+    "../tasks/templates.py",
     "../models/language.py",
     "../models/loading.py",
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -10,9 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from optim_hunter.claim import ADDED_LATER, UserError
-
-PUBLISHED_EXAMPLES = 50
-"""Examples that the published runs drew for a seed; a shorter prompt takes the first of them."""
+from optim_hunter.tasks.datasets import dataset
+from optim_hunter.tasks.templates import template
 
 MOST_QUERIES = 32
 
@@ -27,19 +25,22 @@ class RegressionTask:
     `pair` says whose answer tokens the logit difference compares: `own`, the mean baseline's and the
     model's own answer of the same seed; `seed 0`, the pair of seed 0 for every seed (as published).
     `queries_per_seed` test cases are asked of the same examples, each in a prompt of its own; the number of a seed
-    is the mean over them.
+    is the mean over them. `template` words the prompt (`optim_hunter.tasks.templates`).
     """
 
     dataset: str = "friedman_2"
     examples: int = 25
     pair: str = "own"
     queries_per_seed: int = field(default=1, metadata=ADDED_LATER)
+    template: str = field(default="published", metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         if self.pair not in ("own", "seed 0"):
             raise UserError(f"no pair {self.pair!r}: choose 'own' or 'seed 0'")
         if not 1 <= self.queries_per_seed <= MOST_QUERIES:
             raise UserError(f"{self.queries_per_seed} queries a seed: choose 1 to {MOST_QUERIES}")
+        dataset(self.dataset)
+        template(self.template)
 
 
 @dataclass(frozen=True)
@@ -60,37 +61,19 @@ class Episode:
 
 
 @lru_cache(KEPT_EPISODES)
-def friedman_2(seed: int, query: int = 0) -> Episode:
-    """Friedman's second data set without noise, rounded to two decimals, one test case split off.
-
-    y = sqrt(x0² + (x1·x2 − 1/(x1·x3))²) with x0 in [0, 100], x1 in [40π, 560π], x2 in [0, 1], x3 in [1, 11]
-    (Friedman 1991, as in `sklearn.datasets.make_friedman2`). Query 0 is the test case that the published split
-    leaves; the others are the generator's next rows.
-    """
-    from sklearn.datasets import make_friedman2
-    from sklearn.model_selection import train_test_split
-
-    drawn = PUBLISHED_EXAMPLES + 1
-    features, outputs = make_friedman2(n_samples=drawn + query, noise=0.0, random_state=seed)
-    features, outputs = features.round(2), outputs.round(2)
-    x_train, x_test, y_train, y_test = train_test_split(
-        features[:drawn], outputs[:drawn], test_size=1, random_state=seed
-    )
-    case, gold = (features[-1], outputs[-1]) if query else (x_test[0], y_test[0])
-    for drawn_once in (x_train, y_train, case):
+def episode(name: str, seed: int, query: int = 0) -> Episode:
+    """All examples of a data set's seed, and one test case: query 0 is the first of the published split."""
+    features, outputs, _, _ = dataset(name).table(seed)
+    case, gold = dataset(name).case(seed, query)
+    for drawn_once in (features, outputs, case):
         drawn_once.setflags(write=False)
-    return Episode(seed, x_train, y_train, case, float(gold))
-
-
-DATASETS: dict[str, Callable[[int, int], Episode]] = {"friedman_2": friedman_2}
+    return Episode(seed, features, outputs, case, gold)
 
 
 def draw(task: RegressionTask, seed: int, query: int = 0) -> Episode:
     """The episode of a seed under a task: its examples with the test case of a query.
 
     Raises:
-        UserError: no such data set.
+        UserError: the data set has fewer examples.
     """
-    if task.dataset not in DATASETS:
-        raise UserError(f"no data set {task.dataset!r}: choose one of {', '.join(DATASETS)}")
-    return DATASETS[task.dataset](seed, query).first(task.examples)
+    return episode(task.dataset, seed, query).first(task.examples)

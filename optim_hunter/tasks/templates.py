@@ -1,0 +1,47 @@
+"""How a regression prompt is worded: templates by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from optim_hunter.claim import UserError
+
+
+@dataclass(frozen=True)
+class Template:
+    """Instruction, and the names of features (before their number) and of the output.
+
+    `shuffled` puts the lines of the features into an order of the seed, the same in all examples; each keeps its name.
+    """
+
+    instruction: str
+    feature: str = "Feature"
+    output: str = "Output"
+    shuffled: bool = False
+
+
+PUBLISHED = Template("Estimate the value of Output from the features. Answer with one number and nothing else.")
+
+TEMPLATES: Mapping[str, Template] = {
+    "published": PUBLISHED,
+    "paraphrase": Template(
+        "Each block lists some inputs and the Output that belongs to them. Complete the last block with a number only."
+    ),
+    "shuffled features": replace(PUBLISHED, shuffled=True),
+    "other names": Template(
+        "Estimate the value of Yield from the sensors. Answer with one number and nothing else.", "Sensor", "Yield"
+    ),
+}
+"""`published` has the layout and the names of the published prompt; its instruction says the same in our words."""
+
+
+def template(name: str) -> Template:
+    """The template of a name.
+
+    Raises:
+        UserError: no such name.
+    """
+    if name not in TEMPLATES:
+        raise UserError(f"no template {name!r}: choose one of {', '.join(TEMPLATES)}")
+    return TEMPLATES[name]
