@@ -21,5 +21,15 @@ def output_preference(mass: AttentionMass) -> Float[np.ndarray, "layer head"]:
 
 def output_mass_lead(mass: AttentionMass) -> Float[np.ndarray, "layer head"]:
     """Mass on the output values minus that of the median head (fraction of the row)."""
-    lead: Float[np.ndarray, "layer head"] = mass.outputs - np.median(mass.outputs)
+    return above_median_head(mass.outputs)
+
+
+def feature_mass_lead(mass: AttentionMass) -> Float[np.ndarray, "layer head"]:
+    """Mass on the feature values minus that of the median head (fraction of the row)."""
+    return above_median_head(mass.features)
+
+
+def above_median_head(mass: Float[np.ndarray, "layer head"]) -> Float[np.ndarray, "layer head"]:
+    """A mass of every head minus that of the median head."""
+    lead: Float[np.ndarray, "layer head"] = mass - np.median(mass)
     return lead

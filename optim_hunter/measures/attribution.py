@@ -70,6 +70,35 @@ def late_mlp_specificity(attribution: Attribution, seed: int, pairs: int = 100) 
     return float(own - random)
 
 
+def late_mlps_without_last(attribution: Attribution) -> dict[str, float]:
+    """What the late MLPs without the last one hold, against what as many would hold if all were alike.
+
+    Returns the share of the late MLPs but the last, less that of as many components if all components held alike
+    (`above alike components`) and less that of as many MLPs if all MLPs held alike what they hold together
+    (`above alike MLPs`), and the share of the last MLP (`last MLP`).
+
+    Raises:
+        NoValue: the model is so shallow that its last MLP is its only late one.
+    """
+    component_shares = shares(pair_contributions(attribution))
+    layers = len(component_shares) // 2
+    width = late_width(layers) - 1
+    if width < 1:
+        raise NoValue(f"of {layers} MLPs only the last is late")
+    held = float(component_shares[2::2][-1 - width : -1].sum())
+    return {
+        "above alike components": held - width / len(component_shares),
+        "above alike MLPs": held - width / layers * float(component_shares[2::2].sum()),
+        "last MLP": float(component_shares[-1]),
+    }
+
+
+def mlp_lead_over_attention(attribution: Attribution) -> float:
+    """Share of all MLPs minus that of all attention blocks."""
+    component_shares = shares(pair_contributions(attribution))
+    return float(component_shares[2::2].sum() - component_shares[1::2].sum())
+
+
 def component_profile(observation: RegressionObservation) -> dict[str, float]:
     """Share of each component by name, for the report.
 
@@ -77,6 +106,9 @@ def component_profile(observation: RegressionObservation) -> dict[str, float]:
         NoValue: the seed has no pair.
     """
     component_shares = shares(pair_contributions(observation.pair_attribution))
-    layers = range(len(component_shares) // 2)
-    names = ["embed", *(f"{block} {layer}" for layer in layers for block in ("attention", "MLP"))]
-    return dict(zip(names, component_shares.tolist(), strict=True))
+    return dict(zip(component_names(len(component_shares)), component_shares.tolist(), strict=True))
+
+
+def component_names(components: int) -> list[str]:
+    """`embed`, then `attention 0`, `MLP 0`, … of each layer: the order in which components write."""
+    return ["embed", *(f"{block} {layer}" for layer in range(components // 2) for block in ("attention", "MLP"))]

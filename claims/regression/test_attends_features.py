@@ -1,0 +1,51 @@
+"""A head looks at the features of the examples when the answer is due."""
+
+from optim_hunter import Claim, Condition, Protocol, Verdict, claim
+from optim_hunter.measures.attention import feature_mass_lead, output_preference
+from optim_hunter.tasks.regression import RegressionTask
+
+ATTENDS_FEATURES = Claim(
+    id="regression/attends-features",
+    statement="From the token that predicts the answer, a head found on one half of the seeds attends more to the "
+    "feature values than to the earlier output values on the other half.",
+    source="Reverse-Engineering Linear Regression in Language Models, notes of December 2024 (G-structure/optim-hunt)",
+    conditions=(
+        Condition(
+            "preference",
+            "log2 of the attention mass per token on feature values over the mass per token on output values",
+            "log2 ratio",
+            smallest_effect=1.0,  # a feature token gets twice what an output token gets, as in head-attends-outputs
+        ),
+        # The ratio alone would be met by a head that looks at neither.
+        Condition(
+            "mass above median",
+            "attention mass on the feature values minus that of the median head",
+            "fraction of the attention row",
+            smallest_effect=0.1,  # as in head-attends-outputs
+        ),
+    ),
+    needs=frozenset({"attention"}),
+    family="regression-attention",
+    protocols=(
+        Protocol(
+            "corrected",
+            RegressionTask("friedman_2", examples=25),
+            models=("smollm2-135m", "llama-3.1-8b", "llama-3.1-8b-instruct"),
+            note="25 examples; all four features of all cases; row of the token that predicts the answer; positions "
+            "from each prompt's own characters",
+        ),
+    ),
+    controls={"planted:output-head-twin": Verdict.SUPPORTED, "planted:output-head": Verdict.REFUTED},
+    control_seeds="0-47",
+    made_about=("llama-3.1-8b", "llama-3.1-8b-instruct"),
+    seen_seeds="0-99",
+    search=True,
+    published="maps of attention to three of four features, from the first token of the answer instead of the one "
+    "before it, at seed 0's positions for every seed; without a number",
+)
+
+
+@claim(ATTENDS_FEATURES)
+def test_attends_features(observation):
+    mass = observation.attention
+    return {"preference": -output_preference(mass), "mass above median": feature_mass_lead(mass)}

@@ -1,0 +1,62 @@
+"""The late MLPs matter, and not the last one alone."""
+
+from optim_hunter import Claim, Condition, Protocol, Verdict, claim
+from optim_hunter.measures.attribution import component_profile, late_mlps_without_last
+from optim_hunter.tasks.regression import RegressionTask
+
+SHARE = "share of the absolute direct logit attribution of all components"
+
+MLP31_ALONE = Claim(
+    id="regression/mlp31-alone",
+    statement="Not MLP 31 alone: layers 27-30 hold more than four layers would if all were alike. Of the last 5 of 32 "
+    "MLPs (for another depth the same fraction, rounded), all but the last hold more of the absolute direct logit "
+    "attribution to the answer's pair of tokens than as many components would if all components were alike, and more "
+    "than as many MLPs would if all MLPs were alike.",
+    source="Reverse-Engineering Linear Regression in Language Models, notes of December 2024 (G-structure/optim-hunt)",
+    conditions=(
+        # 0.02 is a third of what four of 65 components hold if all are alike (4/65 = 0.062): the four then hold
+        # what more than five alike ones would. It is also the smallest effect of late-mlps-dominate's specificity.
+        Condition(
+            "above alike components",
+            "share of the late MLPs without the last minus that of as many components if all held alike",
+            SHARE,
+            smallest_effect=0.02,
+        ),
+        # MLPs may hold more than attention as a whole (mlps-over-attention), which says nothing about these four.
+        Condition(
+            "above alike MLPs",
+            "share of the late MLPs without the last minus that of as many MLPs if all MLPs held alike",
+            SHARE,
+            smallest_effect=0.02,
+        ),
+    ),
+    shown=(Condition("last MLP", "share of the last MLP", SHARE, 0.02),),
+    needs=frozenset({"attribution"}),
+    family="regression-attribution",
+    protocols=(
+        Protocol(
+            "corrected",
+            RegressionTask("friedman_2", examples=25, pair="own"),
+            models=("smollm2-135m", "llama-3.1-8b", "llama-3.1-8b-instruct"),
+            note="25 examples; mean baseline's token against the model's own, at the first token where the two "
+            "answers of the seed differ",
+        ),
+        Protocol(
+            "published",
+            RegressionTask("friedman_2", examples=19, pair="seed 0"),
+            models=("smollm2-135m", "llama-3.1-8b", "llama-3.1-8b-instruct"),
+            note="19 examples; seed 0's pair of tokens for every seed, at the last token of the prompt; "
+            "the instruction is in our words",
+        ),
+    ),
+    controls={"planted:before-last-mlp": Verdict.SUPPORTED, "planted:before-last-mlp-twin": Verdict.REFUTED},
+    made_about=("llama-3.1-8b", "llama-3.1-8b-instruct"),
+    seen_seeds="0-99",
+    published="MLPs 27-30 hold 9.3 %, MLP 31 alone 48 %; four would hold 6.2 % if all 65 components were alike, and "
+    "9.7 % if all MLPs were (mean over seeds of the signed contributions, seed 0's pairs)",
+)
+
+
+@claim(MLP31_ALONE, profile=component_profile)
+def test_mlp31_alone(observation):
+    return late_mlps_without_last(observation.pair_attribution)
