@@ -50,12 +50,12 @@ def seed_strip(entry: Mapping[str, Any], condition: Mapping[str, Any]) -> Figure
         "legend": {"orientation": "h", "y": -0.36, "yanchor": "top"},
         "margin": {"l": 12, "r": 12, "t": 28, "b": 40},
     }  # fmt: skip
-    return _figure(traces, layout)
+    return figure_of(traces, layout)
 
 
 def component_bars(labels: Sequence[str], values: Float[np.ndarray, " component"], title: str) -> Figure:
     """Direct logit attribution (or any signed number) of each component, in the model's order."""
-    return _figure(
+    return figure_of(
         [_signed_bars(labels, values)], {"title": _title(title), "height": 340, "xaxis": {"automargin": True}}
     )
 
@@ -66,17 +66,7 @@ def head_map(matrix: Float[np.ndarray, "layer head"], title: str, marked: tuple[
     Where numbers are negative, red is above zero and blue below; NaN leaves a hole.
     """
     heads = matrix.shape[1]
-    signed = bool(np.any(matrix < 0))
-    heat = {
-        "type": "heatmap",
-        "z": matrix.tolist(),
-        "hovertemplate": "L%{y}H%{x}: %{z:.4g}<extra></extra>",
-        "colorscale": "RdBu_r" if signed else "Cividis",
-        "zmid": 0 if signed else None,
-        "xgap": 1,
-        "ygap": 1,
-        "colorbar": {"outlinewidth": 0, "thickness": 14},
-    }
+    heat = heat_of(matrix) | {"hovertemplate": "L%{y}H%{x}: %{z:.4g}<extra></extra>", "xgap": 1, "ygap": 1}
     axis = {"showgrid": False, "zeroline": False}
     layout = {
         "title": _title(title),
@@ -85,14 +75,26 @@ def head_map(matrix: Float[np.ndarray, "layer head"], title: str, marked: tuple[
         "yaxis": {"title": {"text": "layer"}, "dtick": 1 if len(matrix) <= 12 else 4, **axis},
         "shapes": [] if marked is None else _frame(*marked),
     }
-    return _figure([heat], layout)
+    return figure_of([heat], layout)
+
+
+def heat_of(matrix: Float[np.ndarray, "row column"]) -> dict[str, Any]:
+    """A heat map's trace; where numbers are negative, red is above zero and blue below."""
+    signed = bool(np.any(matrix < 0))
+    return {
+        "type": "heatmap",
+        "z": matrix.tolist(),
+        "colorscale": "RdBu_r" if signed else "Cividis",
+        "zmid": 0 if signed else None,
+        "colorbar": {"outlinewidth": 0, "thickness": 14},
+    }
 
 
 def class_bars(words: Sequence[str], weights: Float[np.ndarray, " word"], title: str) -> Figure:
     """The weight that one thing puts on each class: red raises it, blue lowers it."""
     bars = _signed_bars([f"“{word}”" for word in words], weights)
     bars |= {"text": [number(weight) for weight in weights], "textposition": "outside", "cliponaxis": False}
-    return _figure([bars], {"title": _title(title), "bargap": 0.35, "height": 300})
+    return figure_of([bars], {"title": _title(title), "bargap": 0.35, "height": 300})
 
 
 def _title(text: str) -> dict[str, Any]:
@@ -157,7 +159,13 @@ def _frame(layer: int, head: int) -> list[dict[str, Any]]:
     return [{**corners, "line": {"color": color, "width": width}} for color, width in (("#fff", 6), ("#000", 2.5))]
 
 
-def _figure(traces: list[dict[str, Any]], layout: dict[str, Any]) -> Figure:
+def untitled(figure: Figure) -> Figure:
+    """The figure without its title, for a page that shows it as a caption."""
+    return {**figure, "layout": {key: value for key, value in figure["layout"].items() if key != "title"}}
+
+
+def figure_of(traces: list[dict[str, Any]], layout: dict[str, Any]) -> Figure:
+    """Traces with the page's quiet layout, as plain JSON data."""
     import plotly.graph_objects as go
 
     quiet = {"template": {}, "margin": {"l": 64, "r": 16, "t": 16, "b": 56}, "showlegend": len(traces) > 1}

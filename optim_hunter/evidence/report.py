@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from optim_hunter.claim import Verdict
 from optim_hunter.evidence import fragment, text
-from optim_hunter.evidence.figures import Figure, seed_strip
+from optim_hunter.evidence.figures import Figure, seed_strip, untitled
 from optim_hunter.evidence.forest import common_axis
 
 Ledger = Mapping[str, Any]
@@ -123,12 +123,8 @@ def _titled_figures(entry: Entry) -> list[tuple[str, Figure]]:
         for condition in entry["conditions"]
         if any(condition["name"] in row.get("values", {}) for row in entry["numbers"])
     ]
-    own = [(shown["title"], _untitled(shown["figure"])) for shown in entry["figures"]]
+    own = [(shown["title"], untitled(shown["figure"])) for shown in entry["figures"]]
     return strips + own
-
-
-def _untitled(figure: Figure) -> Figure:
-    return {**figure, "layout": {key: value for key, value in figure["layout"].items() if key != "title"}}
 
 
 def _tally(claims: Iterable[Entry]) -> dict[str, int]:
