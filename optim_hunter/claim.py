@@ -114,6 +114,7 @@ class Claim:
             is the one that is most likely to meet all conditions.
         named: model → candidate that the paper named; without `search` the claim is about these models alone.
         published: what the paper gives for this quantity, in words, if it does.
+        candidates: names of what a search goes through, where it is no grid of layers and heads.
     """
 
     id: str
@@ -135,6 +136,7 @@ class Claim:
     found_by: str = field(default="", metadata=ADDED_LATER)
     named: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     published: str | None = None
+    candidates: tuple[str, ...] = field(default=(), metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         if unknown := self.needs - NEEDS.keys():

@@ -19,6 +19,7 @@ from optim_hunter.claim import Claim, InvalidInstrument, NoValue, UserError, Ver
 from optim_hunter.options import option, pytest_addoption
 from optim_hunter.outputs import output_folder, start_html
 from optim_hunter.registration import Registrations, read_registrations, write_lock
+from optim_hunter.stats.pooled import check_statistics
 from optim_hunter.tasks.corpus import check_corpus
 
 __all__ = ["observation", "pytest_addoption", "pytest_configure"]
@@ -82,6 +83,10 @@ class ClaimsPlugin:
             return
         metafunc.fixturenames += ["claim_case", "claim_seed"]
         parameters = []
+        try:
+            check_statistics(claim)
+        except UserError as error:
+            raise pytest.UsageError(f"{claim.id}: {error}") from None
         for case in cases_of(claim, metafunc.function, self.models, self.seeds):
             self._collect(case)
             marker = getattr(pytest.mark, models.marker(case.model, option(self.config, "device")))

@@ -16,6 +16,7 @@ from optim_hunter.observe.store import Store
 from optim_hunter.observe.subjects import Options, Subject, open_subject
 from optim_hunter.stats.decision import SeedNumber, Tested, examine, mean_of_queries
 from optim_hunter.stats.families import holm
+from optim_hunter.stats.pooled import UndefinedStatisticError
 from optim_hunter.stats.power import seeds_to_settle
 from optim_hunter.stats.verdict import too_many_missing, verdict_of
 from optim_hunter.tasks.regression import RegressionTask
@@ -212,8 +213,11 @@ class Run:
             control, verdict = failed[0]
             reason = f"control {control.model} came out {verdict}, but must be {control.expected}"
             return Decision(case, Verdict.INVALID, reason, controls=controls)
+        tested, too_few = None, ""
         try:
             tested = self._tested(case)
+        except UndefinedStatisticError as error:
+            too_few = str(error)
         except (InvalidInstrument, UserError, NoValue) as error:
             return Decision(case, Verdict.INVALID, str(error), controls=controls)
         lost = [number for number in self.numbers[case.key].values() if number.lost]
@@ -225,8 +229,8 @@ class Run:
             )
             return Decision(case, Verdict.INVALID, reason, tested, controls=controls)
         if tested is None:
-            reason = f"{len(case.seeds)} seeds are too few to find a candidate on one half and confirm it on the other"
-            return Decision(case, Verdict.INCONCLUSIVE, reason, controls=controls)
+            halved = f"{len(case.seeds)} seeds are too few to find a candidate on one half and confirm it on the other"
+            return Decision(case, Verdict.INCONCLUSIVE, too_few or halved, controls=controls)
         return self._judge(case, tested, controls)
 
     def _open_if_unmeasured(self, case: Case) -> None:
@@ -276,7 +280,7 @@ class Run:
         """A family member that cannot be tested counts as p = 1."""
         try:
             return self._tested(case)
-        except (InvalidInstrument, UserError, NoValue):
+        except (InvalidInstrument, UserError, NoValue, UndefinedStatisticError):
             return None
 
     def _needed(self, case: Case, tested: Tested, size: int) -> int | None:

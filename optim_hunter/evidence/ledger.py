@@ -114,7 +114,7 @@ def entry_of(decision: Decision, run: Run, expected: str | None, registration: s
         "family": claim.family,
         "family_size": decision.family_size,
         "seeds_to_settle": decision.seeds_to_settle,
-        "candidate": list(decision.tested.candidate) if decision.tested and decision.tested.candidate else None,
+        **_candidate(decision),
         **_seeds(case, numbers, decision.tested),
         **_trust(decision, run, registration),
         **{key: run.descriptions.get(case.model, {}).get(key) for key in DESCRIBED},
@@ -123,6 +123,14 @@ def entry_of(decision: Decision, run: Run, expected: str | None, registration: s
         "figures": figures_of(decision, numbers, run.profiles.get(case.key, [])),
         "again": again,
     }
+
+
+def _candidate(decision: Decision) -> dict[str, Any]:
+    """What a search found, or the paper named: its place, and its name where the claim gives one."""
+    found, names = decision.tested and decision.tested.candidate, decision.case.claim.candidates
+    if not found:
+        return {"candidate": None}
+    return {"candidate": list(found)} | ({"candidate_name": names[found[0]]} if names else {})
 
 
 def _seeds(case: Case, numbers: list[SeedNumber], tested: Tested | None) -> dict[str, Any]:
@@ -175,7 +183,9 @@ def _effect(decision: Decision) -> dict[str, Any]:
 
 def _condition_entry(condition: Condition, tested: Tested | None, decides: bool) -> dict[str, Any]:
     result = tested.conditions[condition.name] if tested else None
+    pooled = {"statistic": condition.statistic, "pooled": tested.pooled.get(condition.name) if tested else None}
     return {
+        **(pooled if condition.statistic else {}),
         "name": condition.name,
         "decides": decides,
         "quantity": condition.quantity,
@@ -190,22 +200,15 @@ def _condition_entry(condition: Condition, tested: Tested | None, decides: bool)
 
 
 def number_entry(number: SeedNumber, tested: Tested | None) -> dict[str, Any]:
-    """A seed's numbers as JSON: of a search, the found candidate's."""
+    """A seed's numbers as JSON: of a search the found candidate's, of a statistic over seeds the pseudo-value."""
     role = {"role": tested.roles[number.seed]} if tested and "find" in tested.roles.values() else {}
     if number.values is None:
         return {"seed": number.seed, "missing": number.missing, **role}
-    values = {name: _one_number(name, value, tested) for name, value in number.values.items()}
-    known = {name: value for name, value in values.items() if value is not None}
+    if tested is None:
+        known = {name: float(value) for name, value in number.values.items() if np.ndim(value) == 0}
+    else:
+        known = {name: by_seed[number.seed] for name, by_seed in tested.by_seed.items() if number.seed in by_seed}
     return {"seed": number.seed, "values": known, **role}
-
-
-def _one_number(name: str, value: Any, tested: Tested | None) -> float | None:
-    """Of several numbers a seed, the one that decided."""
-    if tested is not None and tested.candidate is not None:
-        return float(value[tested.candidate])
-    if tested is not None and tested.columns[name] is not None:
-        return float(value[tested.columns[name]])
-    return float(value) if np.ndim(value) == 0 else None
 
 
 def _version(package: str) -> str | None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from optim_hunter.models.language import LanguageModel
 
-Kind = Literal["language", "recorded", "linear"]
+Kind = Literal["language", "recorded", "linear", "synthetic"]
 Marker = Literal["cpu", "gpu"]
 
 
@@ -88,6 +88,9 @@ ENTRIES: Mapping[str, Entry] = {
     "planted:comma-raises-but-twin": Entry(kind="linear", planted=True),
 }
 
+PREFIXES: Mapping[str, Kind] = {"recorded:": "recorded", "synthetic:": "synthetic"}
+"""Kinds that a name's beginning tells; what is synthetic stands in the table of `observe.synthetic`."""
+
 PATTERNS = ("random:NAME", "owner/name@REVISION", "FOLDER")
 """The forms of names that the table cannot list."""
 
@@ -111,16 +114,17 @@ def canonical(name: str) -> str:
 
 
 def kind(name: str) -> Kind:
-    """Whether a name stands for a language model, recorded predictions, or a corpus for the linear model."""
-    if name.startswith("recorded:"):
-        return "recorded"
+    """Whether a name is a language model, recorded predictions, a corpus for the linear model, or a generator."""
+    for prefix, known in PREFIXES.items():
+        if name.startswith(prefix):
+            return known
     return ENTRIES.get(name, Entry()).kind
 
 
 def marker(name: str, device: str | None = None) -> Marker:
     """`gpu` where the model runs on one: by the device that was asked for, else by its name.
 
-    Recorded predictions and the linear model use no device and stay `cpu`.
+    All but language models use no device and stay `cpu`.
     """
     if kind(name) != "language":
         return "cpu"
@@ -146,6 +150,8 @@ def check_name(name: str) -> None:
 def _entry(name: str) -> Entry:
     if name in ENTRIES:
         return ENTRIES[name]
+    if kind(name) == "synthetic":
+        return Entry(kind="synthetic")
     if name.startswith((".", "/", "~")) or (name and Path(name).exists()):
         return Entry(sources=(Folder(Path(name).expanduser()),))
     if match := HUB_ID.fullmatch(name):

@@ -1,4 +1,4 @@
-"""What a claim is run on: a language model, recorded answers, or the linear model of a corpus."""
+"""What a claim is run on: a language model, recorded answers, a generator, or the linear model of a corpus."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from optim_hunter.claim import UserError
 from optim_hunter.observe.observation import RegressionObservation
 from optim_hunter.observe.plan import Plan
 from optim_hunter.observe.store import Store
+from optim_hunter.observe.synthetic import SyntheticSubject
 from optim_hunter.tasks.prompts import number_text
 from optim_hunter.tasks.regression import RegressionTask, draw
 
@@ -157,6 +158,8 @@ def open_subject(name: str, options: Options, plans: Mapping[str, Plan], store: 
     kind = registry.kind(name)
     if kind == "recorded":
         return RecordedSubject(name)
+    if kind == "synthetic":
+        return SyntheticSubject(name)
     if kind == "linear":
         return LinearSubject(name, options, store)
     return LanguageSubject(name, options, plans, store)

@@ -10,7 +10,8 @@ import numpy as np
 
 from optim_hunter.claim import Claim, Condition
 from optim_hunter.stats.conditions import Result, bootstrap_test, t_test
-from optim_hunter.stats.search import find_candidate, halves
+from optim_hunter.stats.pooled import pseudo_values, statistic
+from optim_hunter.stats.search import find_candidate, halves, lowest_mean
 from optim_hunter.stats.verdict import Combined, combine, with_losses
 
 
@@ -48,9 +49,10 @@ class Tested:
     """The tested conditions of one claim on one model.
 
     `columns` names, for a condition that has several numbers a seed, the one that is nearest to failing; `values`
-    are its numbers. `roles` says which seeds found the candidate (`find`) and which confirmed it (`confirm`); without
-    a search
-    every seed confirms. `losses` is the same test with missing seeds scored as losses.
+    are its numbers, of the seeds that confirm; `by_seed` has them for every seed that gave one. Of a condition with a
+    statistic over seeds the numbers are pseudo-values, and `pooled` is the statistic itself. `roles` says which seeds
+    found the candidate (`find`) and which confirmed it (`confirm`); without a search every seed confirms. `losses` is
+    the same test with missing seeds scored as losses.
     """
 
     conditions: Mapping[str, Result]
@@ -60,6 +62,8 @@ class Tested:
     roles: Mapping[int, str]
     columns: Mapping[str, int | None]
     values: Mapping[str, np.ndarray]
+    by_seed: Mapping[str, Mapping[int, float]]
+    pooled: Mapping[str, float]
     missing: int
 
 
@@ -73,20 +77,21 @@ def examine(
         numbers: one for each seed, in order.
         estimate: the values on the whole corpus, which a bootstrap claim reports as its effect.
         named: the candidate that the paper named for this model, where it did.
+
+    Raises:
+        UndefinedStatisticError: a statistic over seeds cannot be computed on these.
     """
     seeds = [number.seed for number in numbers]
     finding, confirming = halves(seeds) if claim.search and named is None else ((), tuple(seeds))
     found = {number.seed: number for number in numbers if number.values is not None}
-    candidate = named
-    if finding:
-        candidate = _search(claim, [found[seed].values for seed in finding if seed in found])
-    used = [found[seed] for seed in confirming if seed in found]
+    finders, used = ([found[seed] for seed in half if seed in found] for half in (finding, confirming))
+    candidate = _search(claim, finders) if finding else named
     if not used or (claim.search and candidate is None):
         return None
-    values = _arrays(claim, [one.values for one in used], candidate)
+    values = _arrays(claim, used, candidate)
     missing = len(confirming) - len(used)
     tested = {one.name: _test(claim, one, values[one.name], estimate) for one in claim.quantities}
-    scored = _scored(claim, used, missing, candidate)
+    scored = _scored(claim, used, values, missing, candidate)
     if_lost = {one.name: _test(claim, one, scored[one.name], estimate) for one in claim.quantities}
     columns = {name: column for name, (_, column) in tested.items()}
     return Tested(
@@ -96,51 +101,102 @@ def examine(
         candidate=candidate,
         roles=dict.fromkeys(finding, "find") | dict.fromkeys(confirming, "confirm"),
         columns=columns,
-        values={name: array if columns[name] is None else array[:, columns[name]] for name, array in values.items()},
+        values={name: _column(array, columns[name]) for name, array in values.items()},
+        by_seed=_by_seed(claim, (finders, used), candidate, columns),
+        pooled=_pooled(claim, used, candidate, columns),
         missing=missing,
     )
 
 
-def _arrays(
-    claim: Claim, entries: Sequence[Mapping[str, Any] | None], candidate: tuple[int, ...] | None
-) -> dict[str, np.ndarray]:
-    """The numbers of each condition, seed by seed."""
-    return {
-        one.name: np.array([_pick(entry[one.name], candidate) for entry in entries if entry is not None], dtype=float)
-        for one in claim.quantities
-    }
+def per_seed(condition: Condition, entries: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """What is tested of a condition: the seeds' numbers, or their pseudo-values where it states a statistic over seeds.
+
+    Returns:
+        an array of [seed], [seed, column] or, in a search, [seed, *candidate].
+    """
+    raw = np.array([entry[condition.name] for entry in entries], dtype=float)
+    return pseudo_values(condition.statistic, raw) if condition.statistic else raw
+
+
+def _arrays(claim: Claim, used: Sequence[SeedNumber], candidate: tuple[int, ...] | None) -> dict[str, np.ndarray]:
+    """The numbers of each condition, seed by seed, of the candidate where there is one."""
+    entries = [one.values for one in used if one.values is not None]
+    return {one.name: _pick(per_seed(one, entries), candidate) for one in claim.quantities}
+
+
+def _pick(values: np.ndarray, candidate: tuple[int, ...] | None) -> np.ndarray:
+    place: tuple[Any, ...] = (slice(None), *(candidate or ()))
+    return values[place]
+
+
+def _column(values: np.ndarray, column: int | None) -> np.ndarray:
+    return values if column is None else values[:, column]
+
+
+def _by_seed(
+    claim: Claim,
+    parts: Sequence[Sequence[SeedNumber]],
+    candidate: tuple[int, ...] | None,
+    columns: Mapping[str, int | None],
+) -> dict[str, dict[int, float]]:
+    """Condition → seed → the number that was tested; pseudo-values are made within each part of the seeds."""
+    numbers: dict[str, dict[int, float]] = {one.name: {} for one in claim.quantities}
+    for part in filter(None, parts):
+        for name, array in _arrays(claim, part, candidate).items():
+            picked = _column(array, columns[name]).tolist()
+            numbers[name] |= dict(zip([one.seed for one in part], picked, strict=True))
+    return numbers
+
+
+def _pooled(
+    claim: Claim,
+    used: Sequence[SeedNumber],
+    candidate: tuple[int, ...] | None,
+    columns: Mapping[str, int | None],
+) -> dict[str, float]:
+    """The statistics over seeds themselves, where conditions state some."""
+    pooled = {}
+    for one in claim.quantities:
+        if one.statistic:
+            whole = statistic(one.statistic)(np.array([seed.values[one.name] for seed in used if seed.values]))
+            pooled[one.name] = float(_column(_pick(whole[np.newaxis], candidate), columns[one.name])[0])
+    return pooled
 
 
 def _scored(
-    claim: Claim, used: Sequence[SeedNumber], missing: int, candidate: tuple[int, ...] | None
+    claim: Claim,
+    used: Sequence[SeedNumber],
+    values: Mapping[str, np.ndarray],
+    missing: int,
+    candidate: tuple[int, ...] | None,
 ) -> dict[str, np.ndarray]:
-    """The numbers of each condition, with missing seeds and lost queries scored as losses."""
-    values, lowest, highest = (
-        _arrays(claim, entries, candidate)
-        for entries in (
-            [one.values for one in used],
-            [one.lowest or one.values for one in used],
-            [one.highest or one.values for one in used],
-        )
-    )
+    """The numbers of each condition, with missing seeds and lost queries scored as losses.
+
+    Of a statistic over seeds the pseudo-values are scored: a missing seed counts as the worst of them, or worse.
+    """
     lost = np.array([one.lost for one in used])
-    return {
-        one.name: with_losses(values[one.name], missing, one.smallest_effect, lost, lowest[one.name], highest[one.name])
-        for one in claim.quantities
-    }
+    scored = {}
+    for one in claim.quantities:
+        ends = [] if one.statistic else [_pick(_ends(one, used, kind), candidate) for kind in ("lowest", "highest")]
+        scored[one.name] = with_losses(values[one.name], missing, one.smallest_effect, lost, *ends)
+    return scored
 
 
-def _search(claim: Claim, found: Sequence[Mapping[str, Any] | None]) -> tuple[int, ...] | None:
-    if len(found) < 2:
+def _ends(condition: Condition, used: Sequence[SeedNumber], kind: str) -> np.ndarray:
+    """The lowest or highest number of each seed's queries."""
+    entries: list[Any] = [getattr(one, kind) or one.values for one in used]
+    return np.array([entry[condition.name] for entry in entries], dtype=float)
+
+
+def _search(claim: Claim, finders: Sequence[SeedNumber]) -> tuple[int, ...] | None:
+    """The candidate that the finding seeds name; None where fewer than two gave a number."""
+    if len(finders) < 2:
         return None
-    arrays = {
-        condition.name: np.array([entry[condition.name] for entry in found if entry]) for condition in claim.conditions
-    }
+    entries = [one.values for one in finders if one.values is not None]
+    if claim.found_by:
+        return lowest_mean(next(per_seed(one, entries) for one in claim.quantities if one.name == claim.found_by))
+    arrays = {condition.name: per_seed(condition, entries) for condition in claim.conditions}
     return find_candidate(arrays, {condition.name: condition.smallest_effect for condition in claim.conditions})
-
-
-def _pick(value: Any, candidate: tuple[int, ...] | None) -> Any:
-    return value if candidate is None else value[candidate]
 
 
 def _test(

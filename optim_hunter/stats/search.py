@@ -21,6 +21,12 @@ def find_candidate(
     return tuple(int(index) for index in np.unravel_index(np.argmax(worst), worst.shape))
 
 
+def lowest_mean(values: Float[np.ndarray, "seed *candidate"]) -> tuple[int, ...]:
+    """The candidate whose mean over the seeds is lowest."""
+    means = values.mean(axis=0)
+    return tuple(int(index) for index in np.unravel_index(np.argmin(means), means.shape))
+
+
 def _t_statistics(
     values: Float[np.ndarray, "seed *candidate"], smallest_effect: float
 ) -> Float[np.ndarray, "*candidate"]:

@@ -1,0 +1,64 @@
+"""Observations drawn from a seeded generator in which an effect was put, or was not: controls without a network.
+
+For claims whose statistic over seeds cannot be planted in a small network. The data are those of the task; the
+answers (and whatever else a builder fills in) come from the generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from optim_hunter.claim import UserError
+from optim_hunter.observe.observation import RegressionObservation
+from optim_hunter.tasks.prompts import number_text
+from optim_hunter.tasks.regression import Episode, RegressionTask, draw
+
+PREFIX = "synthetic:"
+
+Builder = Callable[[Episode, np.random.Generator], RegressionObservation]
+
+
+def extreme_output(episode: Episode, generator: np.random.Generator) -> RegressionObservation:  # noqa: ARG001
+    """Answers the output of the prompt that lies farthest from their mean: worse than one drawn at random."""
+    farthest = np.abs(episode.outputs - episode.outputs.mean()).argmax()
+    return answering(episode, float(episode.outputs[farthest]))
+
+
+def answering(episode: Episode, answer: float) -> RegressionObservation:
+    """An observation of a model that answers this number, written as prompts write numbers."""
+    return RegressionObservation(episode, frozenset({"answer"}), number_text(answer))
+
+
+SYNTHETIC: Mapping[str, Builder] = {
+    "extreme-output": extreme_output,
+}
+"""Name behind `synthetic:` → what builds the observation of an episode from a generator of its own."""
+
+
+class SyntheticSubject:
+    """Shows what a builder draws; the generator of a seed and query depends on the name, and on nothing else."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name.removeprefix(PREFIX)
+        if self.name not in SYNTHETIC:
+            raise UserError(f"no synthetic subject {self.name!r}: choose one of {', '.join(SYNTHETIC)}")
+
+    def precheck(self, task: RegressionTask, seeds: Sequence[int]) -> None:
+        draw(task, seeds[0])
+
+    def observe(self, task: RegressionTask, seed: int | None, query: int) -> RegressionObservation:
+        if seed is None:
+            raise ValueError("a synthetic subject is observed seed by seed")
+        generator = np.random.default_rng([seed, query, *self.name.encode()])
+        return SYNTHETIC[self.name](draw(task, seed, query), generator)
+
+    def close(self) -> None:
+        """There are no weights."""
+
+    def describe(self) -> dict[str, Any]:
+        note = "synthetic: drawn from a seeded generator, no model"
+        source = {"source": "synthetic", "revision": None, "sha256": None, "licence": None, "note": note}
+        return {"source_of_model": source, "device": None, "dtype": None, "corpus": None}
