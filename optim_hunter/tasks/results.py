@@ -1,0 +1,90 @@
+"""Regressors as functions in the published form: data in, a result with its error out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Float
+
+from optim_hunter.tasks.regressors import Table, fit, known, label_of
+
+
+@dataclass(frozen=True)
+class RegressionResult:
+    """What a regressor predicted, and the data it saw.
+
+    A prediction that there is none of is NaN, and `metadata["missing"]` says why. `metadata["performance_metrics"]`
+    holds `mse` (squared units of the output), NaN if any prediction is.
+    """
+
+    model_name: str
+    x_train: Float[np.ndarray, "example feature"]
+    y_train: Float[np.ndarray, "example"]
+    x_test: Float[np.ndarray, "test feature"]
+    y_test: Float[np.ndarray, "test"]
+    y_predict: Float[np.ndarray, "test"]
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+class RegressorCallable(Protocol):
+    """What the experiments take: a named function from data to a result."""
+
+    __name__: str
+    is_llm: bool
+
+    def __call__(
+        self,
+        x_train: Float[np.ndarray, "example feature"],
+        y_train: Float[np.ndarray, "example"],
+        x_test: Float[np.ndarray, "test feature"],
+        y_test: Float[np.ndarray, "test"],
+        random_state: int = 0,
+        **options: Any,
+    ) -> RegressionResult: ...
+
+
+class RegressorFunction:
+    """A regressor of the table as a function."""
+
+    is_llm = False
+
+    def __init__(self, name: str) -> None:
+        self.__name__ = name
+        options = "".join(f", {option}" for option in known(name).options)
+        self.__doc__ = f"{known(name).what}; takes random_state{options}."
+
+    def __repr__(self) -> str:
+        return f"<regressor {self.__name__}>"
+
+    def __call__(
+        self,
+        x_train: Float[np.ndarray, "example feature"],
+        y_train: Float[np.ndarray, "example"],
+        x_test: Float[np.ndarray, "test feature"],
+        y_test: Float[np.ndarray, "test"],
+        random_state: int = 0,
+        **options: Any,
+    ) -> RegressionResult:
+        """Fit on the examples and predict the test cases.
+
+        Raises:
+            UserError: an option that it does not have, or arrays of other shapes.
+        """
+        x_train, y_train, x_test, y_test = (
+            np.asarray(values, dtype=float) for values in (x_train, y_train, x_test, y_test)
+        )
+        fitted = fit(self.__name__, Table(x_train, y_train, x_test, random_state), **options)
+        metadata = {
+            "performance_metrics": performance(y_test, fitted.values),
+            "warnings": dict(fitted.warnings),
+            "missing": [] if fitted.missing is None else [fitted.missing],
+        }
+        label = label_of(self.__name__, **options)
+        return RegressionResult(label, x_train, y_train, x_test, y_test, fitted.values, metadata)
+
+
+def performance(y_test: Float[np.ndarray, "test"], y_predict: Float[np.ndarray, "test"]) -> dict[str, float]:
+    """The mean squared error; NaN where a prediction is."""
+    return {"mse": float(np.mean((y_predict - y_test) ** 2))}
