@@ -51,7 +51,7 @@ def pose(model: LanguageModel, task: RegressionTask, seed: int, query: int = 0) 
         UserError: with its answer it is longer than the model's context.
     """
     episode = draw(task, seed, query)
-    prompt = regression_prompt(episode)
+    prompt = regression_prompt(episode, task.template)
     posed = Posed(episode, query, prompt, model.encode(prompt.text))
     length = len(posed.ids) + MAX_NEW_TOKENS
     if length > model.context:

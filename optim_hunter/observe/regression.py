@@ -94,7 +94,7 @@ class RegressionPass:
         """Whether a part is known, after a look into the store."""
         key = task, seed, query, need
         if key not in self._parts and (need != "attribution" or self._knows_pair(task)):
-            prompt = regression_prompt(draw(task, seed, query))
+            prompt = regression_prompt(draw(task, seed, query), task.template)
             kept = self.store.get(need, prompt.text, self._pair_name(task, need))
             if kept is not None:
                 self._parts[key] = kept

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from optim_hunter.claim import ADDED_LATER, UserError
 from optim_hunter.tasks.datasets import dataset
-from optim_hunter.tasks.templates import template
+from optim_hunter.tasks.templates import named_template
 
 MOST_QUERIES = 32
 
@@ -40,7 +40,7 @@ class RegressionTask:
         if not 1 <= self.queries_per_seed <= MOST_QUERIES:
             raise UserError(f"{self.queries_per_seed} queries a seed: choose 1 to {MOST_QUERIES}")
         dataset(self.dataset)
-        template(self.template)
+        named_template(self.template)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ TEMPLATES: Mapping[str, Template] = {
 """`published` has the layout and the names of the published prompt; its instruction says the same in our words."""
 
 
-def template(name: str) -> Template:
+def named_template(name: str) -> Template:
     """The template of a name.
 
     Raises:
