@@ -74,10 +74,10 @@ def _mass(heads: Heads, kind: str, tokens: str) -> Section:
 def _preference(heads: Heads) -> Section:
     mean = student(heads["preference"]).mean
     text = (
-        "Mass per output token over mass per feature token, as a logarithm to base 2 (1: twice as much); there are more "
-        f"feature tokens than output tokens, so that the two maps above cannot be compared directly. {_name(mean)} "
-        f"prefers outputs most, {number(float(mean.max()))} ({_seeds(heads)}); a head with hardly any mass on either "
-        "can show a large ratio."
+        "Mass per output token over mass per feature token, as a logarithm to base 2 (1: twice as much): there "
+        "are more feature tokens than output tokens, so that the two maps above cannot be compared directly. "
+        f"{_name(mean)} prefers outputs most, {number(float(mean.max()))} ({_seeds(heads)}); a head with "
+        "hardly any mass on either can show a large ratio."
     )
     return Section("Outputs against features", text, [Titled("log2 ratio, mean over seeds", head_map(mean, ""))])
 
