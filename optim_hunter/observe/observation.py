@@ -39,6 +39,107 @@ class AttentionMass:
     feature_tokens: int
 
 
+PREDICTORS = (
+    "gold", "linear_regression", "knn_regression", "random_forest", "average", "last", "random", "llm",
+)  # fmt: skip
+"""Whose answers `Candidates` compares: the truth, three regressors, three baselines and the model itself."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Logits of the tokens that answers begin with, and their direct attribution, at the prompt's last token.
+
+    Candidates are the distinct first tokens of the answers of `PREDICTORS` and of the outputs in the prompt. An answer
+    is written as prompts write numbers and is read as it stands after the prompt; `llm` is the model's likeliest
+    token, number or not. Predictors that begin alike share a column: their difference is exactly 0.
+
+    Attributes:
+        contributions: what each component adds to the logit of each candidate (logits); component 0 is the embedding,
+            1 + 2·l the attention of layer l, 2 + 2·l its MLP.
+        constant: what the biases of final norm and unembedding add: contributions summed over the components, plus
+            this, are `logits` to rounding. Running sums over the components are the published accumulated logits.
+        logits: as observed (the unembedding's output, before any soft cap).
+        columns: predictor → its candidate. Where a task takes seed 0's pair for every seed, the predictors' tokens
+            are seed 0's, as published; everything else is this prompt's own.
+        output_counts: how many outputs in the prompt begin with the candidate.
+        texts: the candidates as text.
+    """
+
+    contributions: Float[np.ndarray, "component candidate"]
+    constant: Float[np.ndarray, "candidate"]
+    logits: Float[np.ndarray, "candidate"]
+    columns: Mapping[str, int]
+    output_counts: Int[np.ndarray, "candidate"]
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class InductionMass:
+    """Whether each head looks where an induction head does, on the labels of the test case.
+
+    Read are the tokens of the test case's labels ("Feature 0: " …) that stand at the same place in every example and
+    are followed by another such token. What follows is thus known from the examples, and no token of a number is
+    looked at, so that this says nothing about a head's mass on values. All masses are fractions of a row, means over
+    the tokens read, with each prompt's own places: examples may differ in length.
+
+    Attributes:
+        stripe: mass on the tokens that follow the same place in the examples (an induction head's).
+        same_place: mass on the same place in the examples (a duplicate-token head's).
+        published: mass on the one token that lies the number of examples, less one, before the token read: the
+            published stripe, which takes the number of examples for the distance in tokens.
+        uniform: what a head that looks at all earlier tokens alike puts on the stripe; the same on the same places.
+        uniform_published: the same on the published stripe.
+        tokens: how many tokens are read.
+    """
+
+    stripe: Float[np.ndarray, "layer head"]
+    same_place: Float[np.ndarray, "layer head"]
+    published: Float[np.ndarray, "layer head"]
+    uniform: float
+    uniform_published: float
+    tokens: int
+
+
+ACTIVATION_LAYERS = 10
+"""How many of the last layers `Activations` shows (all, where a model has fewer), as in the published figure."""
+
+
+@dataclass(frozen=True)
+class Activations:
+    """Mean activations of MLP neurons (the input of the down projection) on the tokens of the prompt's values.
+
+    Kept for two halves of the examples, those of even number (0, 2, …: half 0) and those of odd number (half 1), so
+    that a difference between kinds of values can be held against one within a kind. The test case's features are
+    left out. `outputs` and `features` are the means over the tokens of both halves.
+
+    Attributes:
+        layers: the layers shown, ascending.
+        output_halves: means over the tokens of the outputs of each half.
+        feature_halves: the same for each feature, in the order in which the prompt writes them.
+        output_tokens: tokens in each mean.
+        feature_tokens: the same for each feature.
+    """
+
+    layers: Int[np.ndarray, "layer"]
+    output_halves: Float[np.ndarray, "half layer neuron"]
+    feature_halves: Float[np.ndarray, "half feature layer neuron"]
+    output_tokens: Int[np.ndarray, "half"]
+    feature_tokens: Int[np.ndarray, "half feature"]
+
+    @property
+    def outputs(self) -> Float[np.ndarray, "layer neuron"]:
+        """Means over the tokens of all outputs of the examples."""
+        means: Float[np.ndarray, "layer neuron"] = np.average(self.output_halves, 0, self.output_tokens)
+        return means
+
+    @property
+    def features(self) -> Float[np.ndarray, "feature layer neuron"]:
+        """Means over the tokens of each feature of the examples."""
+        shares = self.feature_tokens / self.feature_tokens.sum(0)
+        means: Float[np.ndarray, "feature layer neuron"] = np.einsum("hf,hfln->fln", shares, self.feature_halves)
+        return means
+
+
 @dataclass(frozen=True)
 class Answer:
     """The greedy answer; `pair` are the mean baseline's token and the model's own where they first differ."""
@@ -50,7 +151,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Part:
-    """What one need showed (an `Answer`, `Attribution` or `AttentionMass`; None: nothing), with its checks."""
+    """What one need showed (an `Answer`, `Attribution`, `AttentionMass` …; None: nothing), with its checks."""
 
     shown: Any
     checks: Mapping[str, float]
@@ -71,19 +172,28 @@ class RegressionObservation:
     attribution: Attribution | None = None
     attention_mass: AttentionMass | None = None
     checks: dict[str, float] = field(default_factory=dict)
+    first_tokens: Candidates | None = None
+    induction_mass: InductionMass | None = None
+    neurons: Activations | None = None
+    predictions: Mapping[str, float] | None = None
+    regressor_predictions: Mapping[str, float] | None = None
 
     @classmethod
     def of(cls, episode: Episode, parts: Mapping[str, Part]) -> RegressionObservation:
         """The observation whose needs showed these parts."""
-        answer = parts["answer"].shown if "answer" in parts else None
+        shown = {need: part.shown for need, part in parts.items()}
+        answer = shown.get("answer")
         return cls(
             episode,
             frozenset(parts),
             answer.text if answer else None,
             answer.ended if answer else True,
-            parts["attribution"].shown if "attribution" in parts else None,
-            parts["attention"].shown if "attention" in parts else None,
+            shown.get("attribution"),
+            shown.get("attention"),
             {name: error for part in parts.values() for name, error in part.checks.items()},
+            shown.get("candidates"),
+            shown.get("induction"),
+            shown.get("activations"),
         )
 
     @property
@@ -127,6 +237,67 @@ class RegressionObservation:
         self._require("attention")
         assert self.attention_mass is not None
         return self.attention_mass
+
+    @property
+    def regressors(self) -> Mapping[str, float]:
+        """What each of PUBLISHED_REGRESSORS predicts for the same test case from the same examples, by name.
+
+        Looking at one that gives no finite prediction raises NoValue.
+
+        Raises:
+            UserError: no regressors were asked for.
+        """
+        self._require("regressors")
+        assert self.regressor_predictions is not None
+        return self.regressor_predictions
+
+    @property
+    def candidates(self) -> Candidates:
+        """The first tokens of several predictors' answers.
+
+        Raises:
+            UserError: they were not asked for.
+        """
+        self._require("candidates")
+        assert self.first_tokens is not None
+        return self.first_tokens
+
+    @property
+    def induction(self) -> InductionMass:
+        """How each head looks from the test case's labels to those of the examples.
+
+        Raises:
+            NoValue: the labels are no tokens of their own, so that no place can be told apart from the values.
+            UserError: it was not asked for.
+        """
+        self._require("induction")
+        if self.induction_mass is None:
+            raise NoValue("no label of the test case is two tokens that stand alike in every example")
+        return self.induction_mass
+
+    @property
+    def activations(self) -> Activations:
+        """Mean activations of MLP neurons on outputs and features.
+
+        Raises:
+            NoValue: a half of the examples is empty, since there is one example alone.
+            UserError: they were not asked for.
+        """
+        self._require("activations")
+        if self.neurons is None:
+            raise NoValue("one example cannot be split into two halves: ask for two examples or more")
+        return self.neurons
+
+    @property
+    def regressors(self) -> Mapping[str, float]:
+        """What each regressor predicts of the test case from the same examples.
+
+        Raises:
+            UserError: it was not asked for.
+        """
+        self._require("regressors")
+        assert self.predictions is not None
+        return self.predictions
 
     def _require(self, need: str) -> None:
         if need not in self.served:
