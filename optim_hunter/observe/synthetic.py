@@ -13,6 +13,7 @@ import numpy as np
 
 from optim_hunter.claim import UserError
 from optim_hunter.observe.observation import RegressionObservation
+from optim_hunter.observe.synthetic_internals import profiles_alike, profiles_differ
 from optim_hunter.tasks.prompts import number_text
 from optim_hunter.tasks.regression import Episode, RegressionTask, draw
 
@@ -34,6 +35,8 @@ def answering(episode: Episode, answer: float) -> RegressionObservation:
 
 SYNTHETIC: Mapping[str, Builder] = {
     "extreme-output": extreme_output,
+    "profiles-alike": profiles_alike,
+    "profiles-differ": profiles_differ,
 }
 """Name behind `synthetic:` → what builds the observation of an episode from a generator of its own."""
 
