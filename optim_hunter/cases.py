@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import optim_hunter.models.registry as registry
 from optim_hunter.claim import Claim, Measure, Profile, Protocol, Verdict, parse_seeds
 
+ANSWERED = {"answer", "regressors"}
+"""What a regressor in a model's place can show."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -88,6 +91,8 @@ def _models_of(claim: Claim, protocol: Protocol, chosen: Sequence[str]) -> tuple
     if claim.named and not claim.search:
         return tuple(model for model in chosen or protocol.models if model in claim.named)
     kinds = {registry.kind(model) for model in protocol.models}
+    if "language" in kinds and claim.needs <= ANSWERED:
+        kinds.add("regressor")
     replacing = tuple(model for model in chosen if registry.kind(model) in kinds)
     kept = tuple(model for model in protocol.models if registry.kind(model) == "linear") if chosen else protocol.models
     return replacing or kept

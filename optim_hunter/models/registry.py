@@ -24,13 +24,14 @@ from optim_hunter.models.sources import (
     fetch_first,
     read_settings,
 )
+from optim_hunter.tasks.regressors import check_regressor
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
     from optim_hunter.models.language import LanguageModel
 
-Kind = Literal["language", "recorded", "linear", "synthetic"]
+Kind = Literal["language", "recorded", "linear", "synthetic", "regressor"]
 Marker = Literal["cpu", "gpu"]
 
 
@@ -88,10 +89,11 @@ ENTRIES: Mapping[str, Entry] = {
     "planted:comma-raises-but-twin": Entry(kind="linear", planted=True),
 }
 
-PREFIXES: Mapping[str, Kind] = {"recorded:": "recorded", "synthetic:": "synthetic"}
-"""Kinds that a name's beginning tells; what is synthetic stands in the table of `observe.synthetic`."""
+REGRESSOR = "regressor:"
+PREFIXES: Mapping[str, Kind] = {"recorded:": "recorded", "synthetic:": "synthetic", REGRESSOR: "regressor"}
+"""Kinds that a name's beginning tells; the names behind stand in `observe.synthetic` and in `tasks.regressors`."""
 
-PATTERNS = ("random:NAME", "owner/name@REVISION", "FOLDER")
+PATTERNS = ("random:NAME", "regressor:NAME", "owner/name@REVISION", "FOLDER")
 """The forms of names that the table cannot list."""
 
 HUB_ID = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})")
@@ -114,7 +116,7 @@ def canonical(name: str) -> str:
 
 
 def kind(name: str) -> Kind:
-    """Whether a name is a language model, recorded predictions, a corpus for the linear model, or a generator."""
+    """What a name stands for: a language model, recorded predictions, a corpus, a generator, or a regressor."""
     for prefix, known in PREFIXES.items():
         if name.startswith(prefix):
             return known
@@ -139,6 +141,8 @@ def check_name(name: str) -> None:
     Raises:
         UserError: no such name, a hub id without revision, or a folder that lacks a file.
     """
+    if kind(name) == "regressor":
+        check_regressor(name.removeprefix(REGRESSOR))
     base = name.removeprefix(RANDOM)
     if base != name and (base.startswith(RANDOM) or kind(base) != "language" or _entry(base).planted):
         raise UserError(f"{name!r}: random weights need an architecture; put a language model's name after {RANDOM}")
@@ -150,8 +154,8 @@ def check_name(name: str) -> None:
 def _entry(name: str) -> Entry:
     if name in ENTRIES:
         return ENTRIES[name]
-    if kind(name) == "synthetic":
-        return Entry(kind="synthetic")
+    if kind(name) in ("synthetic", "regressor"):
+        return Entry(kind=kind(name))
     if name.startswith((".", "/", "~")) or (name and Path(name).exists()):
         return Entry(sources=(Folder(Path(name).expanduser()),))
     if match := HUB_ID.fullmatch(name):

@@ -176,7 +176,6 @@ class RegressionObservation:
     induction_mass: InductionMass | None = None
     neurons: Activations | None = None
     predictions: Mapping[str, float] | None = None
-    regressor_predictions: Mapping[str, float] | None = None
 
     @classmethod
     def of(cls, episode: Episode, parts: Mapping[str, Part]) -> RegressionObservation:
@@ -239,19 +238,6 @@ class RegressionObservation:
         return self.attention_mass
 
     @property
-    def regressors(self) -> Mapping[str, float]:
-        """What each of PUBLISHED_REGRESSORS predicts for the same test case from the same examples, by name.
-
-        Looking at one that gives no finite prediction raises NoValue.
-
-        Raises:
-            UserError: no regressors were asked for.
-        """
-        self._require("regressors")
-        assert self.regressor_predictions is not None
-        return self.regressor_predictions
-
-    @property
     def candidates(self) -> Candidates:
         """The first tokens of several predictors' answers.
 
@@ -290,10 +276,12 @@ class RegressionObservation:
 
     @property
     def regressors(self) -> Mapping[str, float]:
-        """What each regressor predicts of the test case from the same examples.
+        """What each of PUBLISHED_REGRESSORS predicts for the test case from the same examples, by name.
+
+        Looking at one that gives no finite prediction raises NoValue.
 
         Raises:
-            UserError: it was not asked for.
+            UserError: they were not asked for.
         """
         self._require("regressors")
         assert self.predictions is not None

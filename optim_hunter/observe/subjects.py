@@ -1,4 +1,4 @@
-"""What a claim is run on: a language model, recorded answers, a generator, or the linear model of a corpus."""
+"""What a claim is run on: a language model, recorded answers, a regressor, a generator, or a corpus's linear model."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import optim_hunter.models.registry as registry
 from optim_hunter.claim import UserError
 from optim_hunter.observe.observation import RegressionObservation
 from optim_hunter.observe.plan import Plan
+from optim_hunter.observe.predictions import RegressorSubject, WithRegressors, asks_regressors, without_regressors
 from optim_hunter.observe.store import Store
 from optim_hunter.observe.synthetic import SyntheticSubject
 from optim_hunter.tasks.prompts import number_text
@@ -155,7 +156,11 @@ def open_subject(name: str, options: Options, plans: Mapping[str, Plan], store: 
     Raises:
         UserError: it cannot be opened; the message says what to do.
     """
+    if asks_regressors(plans):
+        return WithRegressors(open_subject(name, options, without_regressors(plans), store), plans, store)
     kind = registry.kind(name)
+    if kind == "regressor":
+        return RegressorSubject(name, plans, store)
     if kind == "recorded":
         return RecordedSubject(name)
     if kind == "synthetic":

@@ -19,6 +19,7 @@ PASS_SOURCES = (
 )
 FIT_SOURCES = ("stories.py", "checks.py", "../tasks/stories.py", "../tasks/corpus.py", "../models/linear_problem.py",
                "../models/linear_solver.py")  # fmt: skip
+REGRESSORS_SOURCES = ("../tasks/regressors.py", "../tasks/estimators.py", "../tasks/solvers.py")
 
 
 @cache
@@ -43,3 +44,8 @@ def pass_engine() -> str:
 def fit_engine() -> str:
     """The version of the code that fits linear models."""
     return engine_version(FIT_SOURCES, ("torch", "numpy", "scipy", "tokenizers"))
+
+
+def regressors_engine() -> str:
+    """The version of the code that fits regressors."""
+    return engine_version(REGRESSORS_SOURCES, ("scikit-learn", "numpy", "scipy", "statsmodels"))

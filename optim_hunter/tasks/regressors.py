@@ -270,6 +270,16 @@ def known(name: str) -> Regressor:
     return REGRESSORS[name]
 
 
+def check_regressor(name: str) -> None:
+    """Look whether a name can stand in a model's place.
+
+    Raises:
+        UserError: no such regressor, or one that needs to be told more than its name.
+    """
+    if lacking := known(name).required:
+        raise UserError(f"{name} needs {lacking[0]}, so that it cannot stand in a model's place: take another")
+
+
 def estimator(name: str, case: Case, **options: Any) -> Any:
     """An unfitted estimator.
 

@@ -1,0 +1,191 @@
+"""What regressors predict from the examples of a task's seeds: fitted in parallel, kept in the store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+import optim_hunter.models.registry as registry
+from optim_hunter.claim import NoValue
+from optim_hunter.observe.observation import RegressionObservation
+from optim_hunter.observe.plan import Asked, Plan
+from optim_hunter.observe.store import Store
+from optim_hunter.observe.versions import regressors_engine
+from optim_hunter.tasks.prompts import number_text
+from optim_hunter.tasks.regression import RegressionTask, draw
+from optim_hunter.tasks.regressors import PUBLISHED_REGRESSORS, Fit, Table, fit_all, known
+
+NEED = "regressors"
+
+
+@dataclass(frozen=True)
+class Predictions(Mapping[str, float]):
+    """What each regressor predicts for one test case, by name.
+
+    Looking at one without a finite prediction raises NoValue with the reason; the others can be looked at all the same.
+    """
+
+    finite: Mapping[str, float]
+    missing: Mapping[str, str]
+
+    def __getitem__(self, name: str) -> float:
+        if name in self.missing:
+            raise NoValue(self.missing[name])
+        return self.finite[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*self.finite, *self.missing))
+
+    def __len__(self) -> int:
+        return len(self.finite) + len(self.missing)
+
+
+@dataclass(frozen=True)
+class SeedFits:
+    """The predictions of a seed: NaN where `missing` has a reason."""
+
+    values: Mapping[str, Float[np.ndarray, "query"]]
+    missing: Mapping[str, str]
+
+    def of(self, query: int) -> Predictions:
+        """Those for a test case."""
+        shown = {name: float(row[query]) for name, row in self.values.items() if name not in self.missing}
+        return Predictions(shown, self.missing)
+
+
+class Predictors:
+    """Named regressors over the seeds of plans; `fits` and `taken` count the fits made and those the store had.
+
+    `seeds` are those of a task that are fitted together when the first of them is asked for.
+    """
+
+    def __init__(self, names: Sequence[str], plans: Mapping[str, Plan], store: Store | None, need: str) -> None:
+        for name in names:
+            known(name)
+        self.names, self._store = tuple(names), store
+        self.seeds = {
+            task: sorted(asked.seeds) for plan in plans.values() for task, asked in plan.items() if need in asked.needs
+        }
+        self.fits = 0
+        self.taken = 0
+        self._seen: dict[tuple[RegressionTask, int], SeedFits] = {}
+
+    def predictions(self, task: RegressionTask, seed: int, query: int = 0) -> Predictions:
+        """What the regressors predict for a seed's query."""
+        if (task, seed) not in self._seen:
+            self._fit(task, sorted({seed, *self.seeds.get(task, ())}))
+        return self._seen[task, seed].of(query)
+
+    def _fit(self, task: RegressionTask, seeds: Sequence[int]) -> None:
+        tables = {seed: table_of(task, seed) for seed in seeds if not self._recall(task, seed)}
+        for (seed, table), fits in zip(tables.items(), fit_all(self.names, list(tables.values())), strict=True):
+            self.fits += len(fits)
+            self._seen[task, seed] = self._keep(table, fits, task)
+
+    def _recall(self, task: RegressionTask, seed: int) -> bool:
+        """Whether a seed is known, after a look into the store."""
+        if (task, seed) not in self._seen and self._store is not None:
+            kept = self._store.get(self._key(table_of(task, seed), task))
+            if kept is not None:
+                self.taken += len(self.names)
+                values = {name: kept.arrays[name] for name in self.names}
+                self._seen[task, seed] = SeedFits(values, kept.header["missing"])
+        return (task, seed) in self._seen
+
+    def _keep(self, table: Table, fits: Mapping[str, Fit], task: RegressionTask) -> SeedFits:
+        values = {name: one.values for name, one in fits.items()}
+        missing = {name: one.missing for name, one in fits.items() if one.missing is not None}
+        if self._store is not None:
+            self._store.put(self._key(table, task), {"missing": missing}, values)
+        return SeedFits(values, missing)
+
+    def _key(self, table: Table, task: RegressionTask) -> dict[str, Any]:
+        """The data as numbers: whatever makes the same table takes the same predictions."""
+        digest = hashlib.sha256()
+        for array in (table.x_train, table.y_train, table.x_test):
+            digest.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+        drawn = {"corpus": task.dataset, "data": digest.hexdigest(), "seed": table.seed}
+        return {"kind": "regressors", **drawn, "names": list(self.names), "engine": regressors_engine()}
+
+
+def table_of(task: RegressionTask, seed: int) -> Table:
+    """The examples of a seed with the test cases of all its queries."""
+    episode = draw(task, seed)
+    cases = [draw(task, seed, query).test_features for query in range(task.queries_per_seed)]
+    return Table(episode.features, episode.outputs, np.array(cases), seed)
+
+
+class WithRegressors:
+    """Another subject whose observations show as well what the published regressors predict."""
+
+    def __init__(self, subject: Any, plans: Mapping[str, Plan], store: Store | None) -> None:
+        self._subject = subject
+        self.predictors = Predictors(PUBLISHED_REGRESSORS, plans, store, NEED)
+
+    def precheck(self, task: RegressionTask, seeds: Sequence[int]) -> None:
+        self._subject.precheck(task, seeds)
+
+    def observe(self, task: RegressionTask, seed: int | None, query: int) -> Any:
+        observation = self._subject.observe(task, seed, query)
+        if task not in self.predictors.seeds or NEED in observation.served:
+            return observation
+        predictions = self.predictors.predictions(task, observation.episode.seed, query)
+        return replace(observation, served=observation.served | {NEED}, predictions=predictions)
+
+    def close(self) -> None:
+        self._subject.close()
+
+    def describe(self) -> dict[str, Any]:
+        described = self._subject.describe()
+        work = dict(described.get("work", {}))
+        work["fits"] = work.get("fits", 0) + self.predictors.fits
+        work["from_store"] = work.get("from_store", 0) + self.predictors.taken
+        return {**described, "work": work}
+
+
+class RegressorSubject:
+    """A regressor in the place of a model: it answers with its prediction, written as prompts write numbers."""
+
+    def __init__(self, name: str, plans: Mapping[str, Plan], store: Store | None) -> None:
+        registry.check_name(name)
+        self.name = name.removeprefix(registry.REGRESSOR)
+        self.predictors = Predictors([self.name], plans, store, "answer")
+
+    def precheck(self, task: RegressionTask, seeds: Sequence[int]) -> None:
+        draw(task, seeds[0])
+
+    def observe(self, task: RegressionTask, seed: int | None, query: int) -> RegressionObservation:
+        """Raises NoValue where it gives no finite prediction."""
+        if seed is None:
+            raise ValueError("a regressor is observed seed by seed")
+        answer = number_text(self.predictors.predictions(task, seed, query)[self.name])
+        return RegressionObservation(draw(task, seed, query), frozenset({"answer"}), answer)
+
+    def close(self) -> None:
+        """There are no weights."""
+
+    def describe(self) -> dict[str, Any]:
+        fitted = f"scikit-learn {metadata.version('scikit-learn')}"
+        note = f"{known(self.name).what}; fitted to the examples of each prompt"
+        source = {"source": fitted, "revision": None, "sha256": None, "licence": "BSD-3-Clause", "note": note}
+        work = {"fits": self.predictors.fits, "from_store": self.predictors.taken}
+        return {"source_of_model": source, "device": "cpu", "dtype": "float64", "corpus": None, "work": work}
+
+
+def asks_regressors(plans: Mapping[str, Plan]) -> bool:
+    """Whether some claim wants to see what regressors predict."""
+    return any(NEED in asked.needs for plan in plans.values() for asked in plan.values())
+
+
+def without_regressors(plans: Mapping[str, Plan]) -> dict[str, Plan]:
+    """What is left for the subject itself to show."""
+    return {
+        name: {task: Asked(asked.needs - {NEED}, asked.seeds) for task, asked in plan.items()}
+        for name, plan in plans.items()
+    }
