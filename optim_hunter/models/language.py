@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from jaxtyping import Int
+
 from optim_hunter.models.sources import Provenance
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 
@@ -73,3 +76,7 @@ class LanguageModel:
     def decode(self, ids: list[int]) -> str:
         """The text of token ids, spaces as they are and special tokens left out."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def to_string(self, tokens: list[int] | Int[Tensor, "token"]) -> str:
+        """The text of tokens, special ones shown as the tokenizer writes them."""
+        return str(self.tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False))

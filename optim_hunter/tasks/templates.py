@@ -26,7 +26,7 @@ PUBLISHED = Template("Estimate the value of Output from the features. Answer wit
 TEMPLATES: Mapping[str, Template] = {
     "published": PUBLISHED,
     "paraphrase": Template(
-        "Each block lists some inputs and the Output that belongs to them. Complete the last block with a number only."
+        "Each block lists features and the Output that belongs to them. Complete the last block with a number only."
     ),
     "shuffled features": replace(PUBLISHED, shuffled=True),
     "other names": Template(

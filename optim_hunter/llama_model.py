@@ -1,0 +1,31 @@
+"""The language model that the published notes are run on."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING
+
+from optim_hunter.models.registry import open_language_model
+
+if TYPE_CHECKING:
+    from optim_hunter.models.language import LanguageModel
+
+VARIABLE = "OPTIM_HUNTER_MODEL"
+DEFAULT = "llama-3.1-8b"
+
+
+def load_llama_model() -> LanguageModel:
+    """The model whose registry name stands in the environment variable OPTIM_HUNTER_MODEL, or Llama 3.1 8B.
+
+    The same object whenever the name is the same. Its weights are opened when they are first needed.
+
+    Raises:
+        UserError: no such model, or it cannot be fetched, or this machine has no device for it.
+    """
+    return _open(os.environ.get(VARIABLE) or DEFAULT)
+
+
+@cache
+def _open(name: str) -> LanguageModel:
+    return open_language_model(name)
