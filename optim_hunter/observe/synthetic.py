@@ -13,7 +13,12 @@ import numpy as np
 
 from optim_hunter.claim import UserError
 from optim_hunter.observe.observation import RegressionObservation
-from optim_hunter.observe.synthetic_internals import profiles_alike, profiles_differ
+from optim_hunter.observe.synthetic_internals import (
+    other_pairs_stand_out,
+    profiles_alike,
+    profiles_differ,
+    two_pairs_stand_out,
+)
 from optim_hunter.tasks.prompts import number_text
 from optim_hunter.tasks.regression import Episode, RegressionTask, draw
 
@@ -35,8 +40,10 @@ def answering(episode: Episode, answer: float) -> RegressionObservation:
 
 SYNTHETIC: Mapping[str, Builder] = {
     "extreme-output": extreme_output,
+    "other-pairs-stand-out": other_pairs_stand_out,
     "profiles-alike": profiles_alike,
     "profiles-differ": profiles_differ,
+    "two-pairs-stand-out": two_pairs_stand_out,
 }
 """Name behind `synthetic:` → what builds the observation of an episode from a generator of its own."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from optim_hunter.observe.observation import Attribution, RegressionObservation
+from optim_hunter.observe.observation import PREDICTORS, Attribution, Candidates, RegressionObservation
 from optim_hunter.tasks.prompts import number_text
 from optim_hunter.tasks.regression import Episode
 
@@ -36,3 +36,29 @@ def _attributed(
     attribution = Attribution(contributions, (0, 1), np.array([0, 1]), ("average", "own"))
     answer = number_text(episode.gold + off)
     return RegressionObservation(episode, frozenset({"answer", "attribution"}), answer, attribution=attribution)
+
+
+def two_pairs_stand_out(episode: Episode, generator: np.random.Generator) -> RegressionObservation:
+    """The model's token is far above those of the average and of the last output, and the others lie between."""
+    return _with_logits(episode, ("average", "last"), generator)
+
+
+def other_pairs_stand_out(episode: Episode, generator: np.random.Generator) -> RegressionObservation:
+    """The same with truth and nearest neighbours in the place of average and last."""
+    return _with_logits(episode, ("gold", "knn_regression"), generator)
+
+
+def _with_logits(episode: Episode, low: tuple[str, str], generator: np.random.Generator) -> RegressionObservation:
+    """Steady logits of about 0 for two predictors and 6 for the model, unsteady ones between for the others."""
+    logits = {name: generator.normal(0.0, 0.3) if name in low else generator.uniform(1.0, 5.0) for name in PREDICTORS}
+    logits["llm"] = generator.normal(6.0, 0.3)
+    values, places = np.array(list(logits.values())), range(len(PREDICTORS))
+    candidates = Candidates(
+        contributions=values[np.newaxis],
+        constant=np.zeros(len(values)),
+        logits=values,
+        columns=dict(zip(PREDICTORS, places, strict=True)),
+        output_counts=np.zeros(len(values), int),
+        texts=PREDICTORS,
+    )
+    return RegressionObservation(episode, frozenset({"candidates"}), first_tokens=candidates)
