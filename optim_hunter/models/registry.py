@@ -93,7 +93,7 @@ REGRESSOR = "regressor:"
 PREFIXES: Mapping[str, Kind] = {"recorded:": "recorded", "synthetic:": "synthetic", REGRESSOR: "regressor"}
 """Kinds that a name's beginning tells; the names behind stand in `observe.synthetic` and in `tasks.regressors`."""
 
-PATTERNS = ("random:NAME", "regressor:NAME", "owner/name@REVISION", "FOLDER")
+PATTERNS = ("regressor:NAME", "random:NAME", "owner/name@REVISION", "FOLDER")
 """The forms of names that the table cannot list."""
 
 HUB_ID = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})")
