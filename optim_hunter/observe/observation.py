@@ -59,6 +59,7 @@ class Candidates:
         constant: what the biases of final norm and unembedding add: contributions summed over the components, plus
             this, are `logits` to rounding. Running sums over the components are the published accumulated logits.
         logits: as observed (the unembedding's output, before any soft cap).
+        tokens: the candidates, ascending.
         columns: predictor → its candidate. Where a task takes seed 0's pair for every seed, the predictors' tokens
             are seed 0's, as published; everything else is this prompt's own.
         output_counts: how many outputs in the prompt begin with the candidate.
@@ -68,9 +69,15 @@ class Candidates:
     contributions: Float[np.ndarray, "component candidate"]
     constant: Float[np.ndarray, "candidate"]
     logits: Float[np.ndarray, "candidate"]
+    tokens: Int[np.ndarray, "candidate"]
     columns: Mapping[str, int]
     output_counts: Int[np.ndarray, "candidate"]
     texts: tuple[str, ...]
+
+    @property
+    def predictor_tokens(self) -> dict[str, int]:
+        """Predictor → the token that its answer begins with."""
+        return {predictor: int(self.tokens[column]) for predictor, column in self.columns.items()}
 
 
 @dataclass(frozen=True)
@@ -115,7 +122,7 @@ class Activations:
     Attributes:
         layers: the layers shown, ascending.
         output_halves: means over the tokens of the outputs of each half.
-        feature_halves: the same for each feature, in the order in which the prompt writes them.
+        feature_halves: the same for each feature, in the order of the data (not of a prompt that shuffles them).
         output_tokens: tokens in each mean.
         feature_tokens: the same for each feature.
     """
@@ -242,10 +249,12 @@ class RegressionObservation:
         """The first tokens of several predictors' answers.
 
         Raises:
+            NoValue: a regressor cannot be fitted to the examples.
             UserError: they were not asked for.
         """
         self._require("candidates")
-        assert self.first_tokens is not None
+        if self.first_tokens is None:
+            raise NoValue("a regressor cannot be fitted to so few examples (5 nearest neighbours need 5): ask for more")
         return self.first_tokens
 
     @property

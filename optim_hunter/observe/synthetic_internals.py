@@ -57,6 +57,7 @@ def _with_logits(episode: Episode, low: tuple[str, str], generator: np.random.Ge
         contributions=values[np.newaxis],
         constant=np.zeros(len(values)),
         logits=values,
+        tokens=np.arange(len(values)),
         columns=dict(zip(PREDICTORS, places, strict=True)),
         output_counts=np.zeros(len(values), int),
         texts=PREDICTORS,
