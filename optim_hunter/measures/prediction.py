@@ -1,8 +1,72 @@
-"""How far a prediction is from the truth, and from what a baseline would have said."""
+"""How far a prediction is from the truth, and from what rivals would have said of the same examples."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from optim_hunter.claim import NoValue
 from optim_hunter.observe.observation import RegressionObservation
+from optim_hunter.tasks.regression import Episode
+from optim_hunter.tasks.regressors import predict
+
+RESOLUTION = 0.005
+"""Smaller errors count as this, half the unit to which Friedman's outputs are rounded: so no logarithm is −∞."""
+
+
+def _error_of(regressor: str) -> Callable[[Episode], float]:
+    """The absolute error of a regressor of the table on the test case of an episode."""
+
+    def error(episode: Episode) -> float:
+        case = episode.test_features[np.newaxis]
+        return abs(float(predict(regressor, episode.features, episode.outputs, case, episode.seed)[0]) - episode.gold)
+
+    return error
+
+
+RIVAL_ERRORS: Mapping[str, Callable[[Episode], float]] = {
+    "average": lambda episode: abs(float(episode.outputs.mean()) - episode.gold),
+    "last": lambda episode: abs(float(episode.outputs[-1]) - episode.gold),
+    "random": lambda episode: float(np.abs(episode.outputs - episode.gold).mean()),
+    "one random draw": _error_of("baseline_random"),
+    "kNN": _error_of("knn_regression"),
+}
+"""Rival → its absolute error (units of the output). `random` is the expected error of an output of the prompt drawn at
+random, `one random draw` that of the one which the published protocol drew; `kNN` takes the 5 nearest, all alike."""
+
+
+def absolute_error(observation: RegressionObservation) -> float:
+    """The absolute error of the model's answer (units of the output).
+
+    Raises:
+        NoValue: the model's answer is no number.
+    """
+    return abs(observation.prediction - observation.episode.gold)
+
+
+def error_gain(observation: RegressionObservation, rival: str) -> float:
+    """Absolute error of a rival minus the model's (units of the output).
+
+    Raises:
+        NoValue: the model's answer is no number.
+    """
+    return RIVAL_ERRORS[rival](observation.episode) - absolute_error(observation)
+
+
+def relative_error_gain(observation: RegressionObservation, rival: str) -> float:
+    """The same in mean absolute deviations of the prompt's outputs, so that data sets of any scale can be compared.
+
+    Raises:
+        NoValue: the model's answer is no number, or the outputs are all alike.
+    """
+    outputs = observation.episode.outputs
+    deviation = float(np.abs(outputs - outputs.mean()).mean())
+    if deviation == 0:
+        raise NoValue("the outputs of the prompt are all alike: there is no scale to count errors in")
+    return error_gain(observation, rival) / deviation
 
 
 def absolute_error_gain(observation: RegressionObservation) -> float:
@@ -11,8 +75,7 @@ def absolute_error_gain(observation: RegressionObservation) -> float:
     Raises:
         NoValue: the model's answer is no number.
     """
-    gold = observation.episode.gold
-    return abs(observation.average - gold) - abs(observation.prediction - gold)
+    return error_gain(observation, "average")
 
 
 def squared_error_gain(observation: RegressionObservation) -> float:
@@ -21,5 +84,35 @@ def squared_error_gain(observation: RegressionObservation) -> float:
     Raises:
         NoValue: the model's answer is no number.
     """
-    gold = observation.episode.gold
-    return float((observation.average - gold) ** 2 - (observation.prediction - gold) ** 2)
+    return RIVAL_ERRORS["average"](observation.episode) ** 2 - absolute_error(observation) ** 2
+
+
+def regressor_errors(observation: RegressionObservation, regressors: Sequence[str]) -> Float[np.ndarray, "regressor"]:
+    """Absolute errors of regressors on the test case, each fitted to the prompt's examples (units of the output).
+
+    Raises:
+        UserError: the claim did not ask for regressors.
+    """
+    predictions = np.array([observation.regressors[name] for name in regressors])
+    return np.abs(predictions - observation.episode.gold)
+
+
+def wins_above_half(observation: RegressionObservation, regressors: Sequence[str]) -> Float[np.ndarray, "regressor"]:
+    """Of each regressor: ½ where the model errs less, 0 where both err alike, −½ where the model errs more.
+
+    Raises:
+        NoValue: the model's answer is no number.
+    """
+    lead = regressor_errors(observation, regressors) - absolute_error(observation)
+    wins: Float[np.ndarray, "regressor"] = np.sign(lead) / 2
+    return wins
+
+
+def log_errors(observation: RegressionObservation, regressors: Sequence[str]) -> Float[np.ndarray, "predictor"]:
+    """log10 of the absolute errors of the model, then of the regressors, none below `RESOLUTION`.
+
+    Raises:
+        NoValue: the model's answer is no number.
+    """
+    errors = np.array([absolute_error(observation), *regressor_errors(observation, regressors)])
+    return np.array([math.log10(max(error, RESOLUTION)) for error in errors])

@@ -7,6 +7,7 @@ answers (and whatever else a builder fills in) come from the generator.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from optim_hunter.observe.synthetic_internals import (
 )
 from optim_hunter.tasks.prompts import number_text
 from optim_hunter.tasks.regression import Episode, RegressionTask, draw
+from optim_hunter.tasks.regressors import PUBLISHED_REGRESSORS
 
 PREFIX = "synthetic:"
 
@@ -33,6 +35,25 @@ def extreme_output(episode: Episode, generator: np.random.Generator) -> Regressi
     return answering(episode, float(episode.outputs[farthest]))
 
 
+def two_error_groups(episode: Episode, generator: np.random.Generator) -> RegressionObservation:
+    """Errs by some 3 or by some 400, each on half of the seeds; every regressor by a normal error of 200."""
+    near, far = generator.normal(0, 3), generator.choice([-1, 1]) * generator.normal(400, 60)
+    return erring(episode, near if generator.random() < 0.5 else far, generator)
+
+
+def one_error_group(episode: Episode, generator: np.random.Generator) -> RegressionObservation:
+    """Errs as every regressor does, by a normal error of 200."""
+    return erring(episode, generator.normal(0, 200), generator)
+
+
+def erring(episode: Episode, error: float, generator: np.random.Generator) -> RegressionObservation:
+    """A model that errs by so much (units of the output) beside regressors that err by a normal error of 200."""
+    errors = generator.normal(0, 200, len(PUBLISHED_REGRESSORS))
+    predictions = dict(zip(PUBLISHED_REGRESSORS, (episode.gold + errors).tolist(), strict=True))
+    observation = answering(episode, episode.gold + error)
+    return replace(observation, served=observation.served | {"regressors"}, predictions=predictions)
+
+
 def answering(episode: Episode, answer: float) -> RegressionObservation:
     """An observation of a model that answers this number, written as prompts write numbers."""
     return RegressionObservation(episode, frozenset({"answer"}), number_text(answer))
@@ -40,6 +61,8 @@ def answering(episode: Episode, answer: float) -> RegressionObservation:
 
 SYNTHETIC: Mapping[str, Builder] = {
     "extreme-output": extreme_output,
+    "two-error-groups": two_error_groups,
+    "two-error-groups-twin": one_error_group,
     "other-pairs-stand-out": other_pairs_stand_out,
     "profiles-alike": profiles_alike,
     "profiles-differ": profiles_differ,

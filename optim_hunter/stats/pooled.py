@@ -18,7 +18,7 @@ from optim_hunter.claim import Claim, UserError
 Statistic = Callable[[Float[np.ndarray, "seed *raw"]], Float[np.ndarray, "*column"]]
 
 LEAST_GROUP = 5
-"""Seeds that each of two groups must hold; with fewer the jackknife's spread is not to be trusted."""
+"""Seeds that each of two groups must hold; with fewer the jackknife's spread says little."""
 
 
 class UndefinedStatisticError(Exception):
@@ -39,9 +39,7 @@ def low_minus_high(values: Float[np.ndarray, "seed 2 *candidate"]) -> Float[np.n
     if len(low) + len(high) < len(values):
         raise UndefinedStatisticError("the group of a seed is neither 1 (low) nor 0 (high)")
     if min(len(low), len(high)) < LEAST_GROUP - 1:
-        raise UndefinedStatisticError(
-            f"of {len(values)} seeds {len(low)} are low and {len(high)} high: each group needs {LEAST_GROUP}"
-        )
+        raise UndefinedStatisticError(f"one of the two groups of seeds has fewer than {LEAST_GROUP}")
     return np.asarray(low.mean(axis=0) - high.mean(axis=0))
 
 
