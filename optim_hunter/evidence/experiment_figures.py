@@ -19,8 +19,15 @@ COLOURS = (RED, BLUE, ORANGE, GREY)
 Kind = Literal["bars", "lines"]
 
 
-def method_bars(names: Sequence[str], series: Mapping[str, Estimate], unit: str) -> Figure:
-    """Horizontal bars with intervals, a group for each name, the first on top; a button makes the axis logarithmic."""
+def method_bars(names: Sequence[str], series: Mapping[str, Estimate], unit: str, marked: str | None = None) -> Figure:
+    """Horizontal bars with intervals, a group for each name, the first on top.
+
+    A single series is blue, but for the one of its names that is `marked`. Where all are above 0 a button chooses a
+    logarithmic axis.
+    """
+    colours: Sequence[Any] = COLOURS
+    if len(series) == 1:
+        colours = [[RED if name == marked else BLUE for name in names]]
     traces = [
         {
             "type": "bar",
@@ -33,18 +40,17 @@ def method_bars(names: Sequence[str], series: Mapping[str, Estimate], unit: str)
             "customdata": _hover(one),
             "hovertemplate": "%{y}: %{x:.4g} (%{customdata[0]:.4g} to %{customdata[1]:.4g}), n = %{customdata[2]}",
         }
-        for (label, one), colour in zip(series.items(), COLOURS, strict=False)
-    ]
-    scales = [
-        _button(scale, "relayout", {"xaxis.type": kind}) for scale, kind in (("linear", "linear"), ("log", "log"))
+        for (label, one), colour in zip(series.items(), colours, strict=False)
     ]
     layout = {
         "height": 110 + len(names) * (14 + 10 * len(traces)),
         "xaxis": {"title": {"text": plotly_text(unit)}, "rangemode": "tozero"},
         "yaxis": {"autorange": "reversed", "automargin": True},
-        "updatemenus": [{**_menu(scales), "type": "buttons", "direction": "right", "x": 1, "xanchor": "right"}],
         **_legend_above(),
     }
+    if all(np.all(one.mean > 0) for one in series.values()):
+        scales = [_button(scale, "relayout", {"xaxis.type": scale}) for scale in ("linear", "log")]
+        layout["updatemenus"] = [{**_menu(scales), "type": "buttons", "direction": "right", "x": 1, "xanchor": "right"}]
     return figure_of(traces, layout)
 
 

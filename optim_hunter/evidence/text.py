@@ -63,6 +63,14 @@ def estimate(effect: float | None, interval: Sequence[float] | None) -> tuple[st
     return effect_text, f"{low_text} to {high_text}"
 
 
+def interval_text(mean: float, low: float, high: float) -> str:
+    """A mean with its interval behind it: `−0.028 (−0.039 to −0.016)`; without one the mean alone."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return number(mean)
+    shown, between = estimate(mean, (low, high))
+    return f"{shown} ({between})"
+
+
 def _fixed(value: float, decimals: int) -> str:
     text = f"{abs(value):,.{decimals}f}"
     return MINUS + text if value < 0 and text.strip("0.,") else text

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
 
+from optim_hunter.claim import NoValue
 from optim_hunter.evidence.figures import head_map
 from optim_hunter.evidence.fragment import Html, Section, Table, Titled, shown
-from optim_hunter.evidence.text import estimate, number
+from optim_hunter.evidence.text import interval_text, number
 from optim_hunter.experiments.cap import cap_warnings, capped_seeds
 from optim_hunter.experiments.observing import Dataset, dataset_name, observations
 from optim_hunter.measures.attention import output_preference
@@ -42,7 +43,7 @@ def attention(model: LanguageModel, num_seeds: int, seq_len: int, dataset: Datas
         _mass(heads, "outputs", "the tokens of the earlier output values"),
         _mass(heads, "features", "the tokens of all feature values, the test case's included"),
         _preference(heads),
-        _induction(heads, float(np.mean([one.induction.uniform for one in seen]))),
+        _induction(heads, seen),
         _listed(heads),
     ]
     title = f"Attention of {model.name} on {dataset_name(dataset)}, {seq_len} examples"
@@ -55,8 +56,16 @@ def head_numbers(seen: list[RegressionObservation]) -> Heads:
         "outputs": np.stack([one.attention.outputs for one in seen]),
         "features": np.stack([one.attention.features for one in seen]),
         "preference": np.stack([output_preference(one.attention) for one in seen]),
-        "stripe": np.stack([one.induction.stripe for one in seen]),
+        "stripe": np.stack([_stripe(one) for one in seen]),
     }
+
+
+def _stripe(one: RegressionObservation) -> Float[np.ndarray, "layer head"]:
+    """NaN for a seed whose labels are no tokens of their own."""
+    try:
+        return one.induction.stripe
+    except NoValue:
+        return np.full_like(one.attention.outputs, np.nan)
 
 
 def _mass(heads: Heads, kind: str, tokens: str) -> Section:
@@ -82,16 +91,20 @@ def _preference(heads: Heads) -> Section:
     return Section("Outputs against features", text, [Titled("log2 ratio, mean over seeds", head_map(mean, ""))])
 
 
-def _induction(heads: Heads, uniform: float) -> Section:
-    mean = student(heads["stripe"]).mean
+def _induction(heads: Heads, seen: Sequence[RegressionObservation]) -> Section:
+    heading, stripe = "Induction stripe", student(heads["stripe"])
+    if not np.isfinite(stripe.mean).all():
+        return Section(heading, "No label of the test case is two tokens that stand alike in every example.")
+    uniform = np.mean([one.induction.uniform for one in seen if one.induction_mass is not None])
     text = (
-        "An induction head looks at what followed the same place of an earlier example; the distance is counted in "
-        f"tokens, not in examples. {_name(mean)} has the strongest stripe, {number(float(mean.max()))}, where even "
-        f"attention would give {number(uniform)} ({_seeds(heads)}). Over all heads the rank correlation of the stripe "
-        f"with the mass on outputs is {number(_rank_correlation(heads))}; an overlap is no cause."
+        "An induction head looks at what followed the same place of an earlier example. This is read on the labels of "
+        "the test case, at each prompt's true distances in tokens, so that it shares no token with the maps above. "
+        f"{_name(stripe.mean)} has the strongest stripe, {number(float(stripe.mean.max()))}, where even attention "
+        f"would give {number(float(uniform))} (n = {stripe.n.max()} seeds). Over all heads the rank correlation of "
+        f"the stripe with the mass on outputs is {number(_rank_correlation(heads))}; an overlap is no cause."
     )
     title = "Attention on the induction stripe, mean over seeds (share of the row)"
-    return Section("Induction stripe", text, [Titled(title, head_map(mean, ""))])
+    return Section(heading, text, [Titled(title, head_map(stripe.mean, ""))])
 
 
 def _listed(heads: Heads) -> Section:
@@ -114,8 +127,7 @@ def _listed(heads: Heads) -> Section:
 
 def _cell(one: Estimate, layer: int, head: int) -> str:
     place = layer, head
-    mean, between = estimate(float(one.mean[place]), (float(one.low[place]), float(one.high[place])))
-    return f"{mean} ({between})" if one.n[place] > 1 else number(float(one.mean[place]))
+    return interval_text(float(one.mean[place]), float(one.low[place]), float(one.high[place]))
 
 
 def _name(mean: Float[np.ndarray, "layer head"]) -> str:
@@ -130,4 +142,5 @@ def _seeds(heads: Heads) -> str:
 def _rank_correlation(heads: Heads) -> float:
     from scipy import stats
 
-    return float(stats.spearmanr(heads["stripe"].mean(0).ravel(), heads["outputs"].mean(0).ravel()).statistic)
+    stripe, outputs = (student(heads[kind]).mean.ravel() for kind in ("stripe", "outputs"))
+    return float(stats.spearmanr(stripe, outputs).statistic)

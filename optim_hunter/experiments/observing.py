@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence, Set
 from functools import lru_cache
 from typing import Any
 
@@ -21,27 +21,47 @@ Dataset = Callable[..., Any]
 
 
 def observations(
-    model: LanguageModel, dataset: Dataset, examples: int, seeds: Sequence[int], needs: Iterable[str], pair: str = "own"
+    model: LanguageModel, dataset: Dataset, examples: int, seeds: Sequence[int], needs: Set[str]
 ) -> list[RegressionObservation]:
-    """What the model showed of each seed.
+    """What the model showed of each seed, in this order.
 
     Args:
         model: as `open_language_model` or `load_llama_model` gives it.
         dataset: one of `optim_hunter.datasets`.
         examples: in the prompt.
-        seeds: one observation each, in this order.
+        seeds: one prompt each.
         needs: out of `optim_hunter.claim.NEEDS`.
-        pair: whose tokens are compared, as `RegressionTask` has it.
 
     Raises:
         UserError: the data set is none of ours, the prompt does not fit, or the model cannot be opened.
         InvalidInstrument: a check of the instruments fails.
     """
-    task = RegressionTask(dataset_name(dataset), examples=examples, pair=pair)
-    plan = unite([(task, frozenset(needs), seeds)])[task.dataset]
+    return observed(model, [task_of(dataset, examples)], seeds, needs)[0]
+
+
+def observed(
+    model: LanguageModel, tasks: Sequence[RegressionTask], seeds: Sequence[int], needs: Set[str]
+) -> list[list[RegressionObservation]]:
+    """The same for tasks of one data set, task by task; prompts that they share are run once.
+
+    Raises:
+        UserError: the prompt does not fit, or the model cannot be opened.
+        InvalidInstrument: a check of the instruments fails.
+    """
+    plan = unite((task, needs, seeds) for task in tasks)[tasks[0].dataset]
     passing = RegressionPass(engine_of(model), plan, PartStore(open_store(None), model))
-    passing.prepare(task, seeds)
-    return [passing.observe(task, seed) for seed in seeds]
+    for task in tasks:
+        passing.prepare(task, seeds)
+    return [[passing.observe(task, seed) for seed in seeds] for task in tasks]
+
+
+def task_of(dataset: Dataset, examples: int, pair: str = "own") -> RegressionTask:
+    """The task that puts a data set to a model.
+
+    Raises:
+        UserError: the data set is none of ours.
+    """
+    return RegressionTask(dataset_name(dataset), examples=examples, pair=pair)
 
 
 def dataset_name(dataset: Dataset) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float
@@ -12,9 +12,13 @@ from jaxtyping import Float
 from optim_hunter.claim import NoValue, UserError
 from optim_hunter.evidence.fragment import Section, Table
 from optim_hunter.observe.observation import RegressionObservation
-from optim_hunter.tasks import regressors as fitted
-from optim_hunter.tasks.regression import Episode
+from optim_hunter.observe.plan import Asked
+from optim_hunter.observe.predictions import Predictors
+from optim_hunter.observe.store import open_store
+from optim_hunter.tasks.regression import Episode, RegressionTask, draw
 from optim_hunter.tasks.results import RegressorCallable, RegressorFunction
+
+NEED = "regressors"
 
 LISTED_ANSWERS = 40
 """Answers without a number that are listed; the others are counted."""
@@ -22,41 +26,36 @@ LISTED_ANSWERS = 40
 
 @dataclass(frozen=True)
 class Predictions:
-    """One number a seed, NaN where there is none; `missing` says why, seed by seed, `warnings` counts those of fits."""
+    """One number a seed, NaN where there is none; `missing` says why, seed by seed."""
 
     values: Float[np.ndarray, "seed"]
-    missing: Mapping[int, str] = field(default_factory=dict)
-    warnings: int = 0
+    missing: Mapping[int, str]
 
 
 def answers(seen: Sequence[RegressionObservation]) -> Predictions:
     """The model's answers, read strictly from their first line."""
-    values, missing = [], {}
-    for one in seen:
-        try:
-            values.append(one.prediction)
-        except NoValue as reason:
-            values.append(np.nan)
-            missing[one.episode.seed] = str(reason)
-    return Predictions(np.array(values), missing)
+    return _gathered({one.episode.seed: partial(getattr, one, "prediction") for one in seen})
 
 
-def predictions(regressors: Sequence[RegressorCallable], episodes: Sequence[Episode]) -> dict[str, Predictions]:
+def predictions(
+    regressors: Sequence[RegressorCallable], task: RegressionTask, seeds: Sequence[int]
+) -> dict[str, Predictions]:
     """What each regressor predicts, by name, from the examples that stand in the model's prompt.
 
-    Those of the table are fitted on all cores, others are called one by one.
+    Those of the table are recalled from the store or fitted on all cores, others are called one by one.
 
     Raises:
         UserError: two regressors have the same name, or one has none.
     """
-    names = [_name(regressor) for regressor in regressors]
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise UserError(f"two regressors are called {twice[0]!r}: name each once")
-    tabled = [name for name, one in zip(names, regressors, strict=True) if isinstance(one, RegressorFunction)]
-    fits = _fits(tabled, episodes) if tabled else {}
+    named = {_name(regressor): regressor for regressor in regressors}
+    if len(named) < len(regressors):
+        raise UserError(f"two regressors are called alike: give each once ({', '.join(map(_name, regressors))})")
+    tabled = [name for name, one in named.items() if isinstance(one, RegressorFunction)]
+    plan = {task: Asked(frozenset({NEED}), frozenset(seeds))}
+    predictors = Predictors(tabled, {task.dataset: plan}, open_store(None), NEED)
     return {
-        name: fits[name] if name in fits else _called(one, episodes)
-        for name, one in zip(names, regressors, strict=True)
+        name: _recalled(predictors, name, task, seeds) if name in tabled else _called(one, task, seeds)
+        for name, one in named.items()
     }
 
 
@@ -81,27 +80,33 @@ def _name(regressor: RegressorCallable) -> str:
     return name
 
 
-def _fits(names: Sequence[str], episodes: Sequence[Episode]) -> dict[str, Predictions]:
-    tables = [fitted.Table(one.features, one.outputs, one.test_features[None], one.seed) for one in episodes]
-    by_seed = fitted.fit_all(names, tables)
-    found = {}
-    for name in names:
-        missing = {
-            episode.seed: fit[name].missing or ""
-            for episode, fit in zip(episodes, by_seed, strict=True)
-            if fit[name].missing is not None
-        }
-        warned = sum(sum(fit[name].warnings.values()) for fit in by_seed)
-        found[name] = Predictions(np.array([fit[name].values[0] for fit in by_seed]), missing, warned)
-    return found
+def _recalled(predictors: Predictors, name: str, task: RegressionTask, seeds: Sequence[int]) -> Predictions:
+    return _gathered({seed: partial(_look_up, predictors.predictions(task, seed), name) for seed in seeds})
 
 
-def _called(regressor: RegressorCallable, episodes: Sequence[Episode]) -> Predictions:
+def _look_up(fitted: Mapping[str, float], name: str) -> float:
+    return fitted[name]
+
+
+def _called(regressor: RegressorCallable, task: RegressionTask, seeds: Sequence[int]) -> Predictions:
+    return _gathered({seed: partial(_call, regressor, draw(task, seed)) for seed in seeds})
+
+
+def _call(regressor: RegressorCallable, episode: Episode) -> float:
+    gold = np.array([episode.gold])
+    result = regressor(episode.features, episode.outputs, episode.test_features[None], gold, random_state=episode.seed)
+    if np.isnan(result.y_predict[0]):
+        raise NoValue("; ".join(map(str, result.metadata.get("missing", []))) or "it gave NaN")
+    return float(result.y_predict[0])
+
+
+def _gathered(by_seed: Mapping[int, Callable[[], float]]) -> Predictions:
+    """The numbers of all seeds, and why some have none."""
     values, missing = [], {}
-    for one in episodes:
-        gold = np.array([one.gold])
-        result = regressor(one.features, one.outputs, one.test_features[None], gold, random_state=one.seed)
-        values.append(float(result.y_predict[0]))
-        if np.isnan(values[-1]):
-            missing[one.seed] = "; ".join(map(str, result.metadata.get("missing", []))) or "it gave NaN"
+    for seed, ask in by_seed.items():
+        try:
+            values.append(ask())
+        except NoValue as reason:
+            values.append(np.nan)
+            missing[seed] = str(reason)
     return Predictions(np.array(values), missing)

@@ -11,16 +11,18 @@ from jaxtyping import Bool, Float
 
 from optim_hunter.evidence.experiment_figures import method_bars
 from optim_hunter.evidence.fragment import Html, Section, Table, Titled, shown
-from optim_hunter.evidence.text import estimate, number, seed_ranges
+from optim_hunter.evidence.text import interval_text, number, seed_ranges
 from optim_hunter.experiments.cap import cap_warnings, capped_seeds
-from optim_hunter.experiments.observing import Dataset, dataset_name, observations
+from optim_hunter.experiments.observing import Dataset, dataset_name, observations, task_of
 from optim_hunter.experiments.predicting import Predictions, answers, missing_answers, predictions
 from optim_hunter.models.language import LanguageModel
-from optim_hunter.stats.intervals import Estimate, bootstrap, student
+from optim_hunter.stats.intervals import Estimate, bootstrap, stacked
 from optim_hunter.tasks.results import RegressorCallable
 
 LOW_ERROR = 30_000.0
 """The published list of seeds holds those whose squared error is below this (squared units of the output)."""
+
+SQUARED, ABSOLUTE = "mean squared error, squared output units", "mean absolute error, output units"
 
 HEAVIEST = 5
 """Seeds whose part in the model's squared error is stated."""
@@ -80,10 +82,9 @@ def compare_llm_and_regressors(
     asked = list(range(batches) if random_seeds is None else random_seeds)[:batches]
     seeds = capped_seeds(asked)
     seen = observations(model, dataset, seq_len, seeds, {"answer"})
-    episodes = [one.episode for one in seen]
     own = f"{model.name} (the model)"
-    methods = {own: answers(seen), **predictions(regressors, episodes)}
-    compared = Comparison(seeds, np.array([one.gold for one in episodes]), methods)
+    methods = {own: answers(seen), **predictions(regressors, task_of(dataset, seq_len), seeds)}
+    compared = Comparison(seeds, np.array([one.episode.gold for one in seen]), methods)
     title = f"{model.name} against {len(regressors)} regressors on {dataset_name(dataset)}"
     return shown(title, sections(compared, seq_len, low_error), cap_warnings(len(asked), len(seeds)))
 
@@ -104,25 +105,23 @@ def _squared(compared: Comparison, examples: int) -> Section:
     heaviest = own[:HEAVIEST].sum() / own.sum() if own.sum() else 0.0
     text = (
         f"Every method saw the same {examples} examples and was asked the same test case of each seed. "
-        f"{names[0]} has the lowest mean squared error; {compared.model} is number {names.index(compared.model) + 1} "
-        f"of {len(names)} ({_count(compared)}). Squares are dominated by few seeds: the {min(HEAVIEST, len(own))} "
+        f"{_rank(compared, names)}. Squares are dominated by few seeds: the {min(HEAVIEST, len(own))} "
         f"largest hold {number(100 * float(heaviest))} % of the model's."
     )
     title = "Mean squared error with 90 % intervals (bootstrap over seeds), lowest on top"
-    figure = method_bars(names, {"all seeds": _stacked(estimates, names)}, "mean squared error, squared output units")
+    figure = method_bars(names, {"all seeds": _in_order(estimates, names)}, SQUARED, compared.model)
     return Section("Mean squared error by method", text, [Titled(title, figure)], [_table(compared)])
 
 
 def _absolute(compared: Comparison) -> Section:
-    estimates = {name: student(np.abs(error)) for name, error in compared.errors.items()}
+    estimates = {name: bootstrap(np.abs(error)) for name, error in compared.errors.items()}
     names = _ranked(estimates)
     text = (
-        f"The same errors without squaring, so that no single seed decides: {names[0]} errs least, {compared.model} "
-        f"is number {names.index(compared.model) + 1} of {len(names)} ({_count(compared)}). Overlapping intervals are "
-        "no test: the claims compare errors seed by seed."
+        f"The same errors without squaring, so that no single seed decides: {_rank(compared, names)}. "
+        "Overlapping intervals are no test: the claims compare errors seed by seed."
     )
-    title = "Mean absolute error with 90 % intervals (t, over seeds), lowest on top"
-    figure = method_bars(names, {"all seeds": _stacked(estimates, names)}, "mean absolute error, output units")
+    title = "Mean absolute error with 90 % intervals (bootstrap over seeds), lowest on top"
+    figure = method_bars(names, {"all seeds": _in_order(estimates, names)}, ABSOLUTE, compared.model)
     return Section("Mean absolute error by method", text, [Titled(title, figure)])
 
 
@@ -141,16 +140,13 @@ def _low_error(compared: Comparison, low_error: float) -> Section:
         f"predictor looks good on its own list. So beside each method on the model's list stands the same method on "
         f"its own, the {low.sum()} seeds on which it erred least itself."
     )
-    series = {"the model's list": _stacked(listed, names), "each method's own list": _stacked(own_best, names)}
+    series = {"the model's list": _in_order(listed, names), "each method's own list": _in_order(own_best, names)}
     title = f"Mean squared error on {low.sum()} seeds, chosen in two ways"
-    return Section(
-        heading, text, [Titled(title, method_bars(names, series, "mean squared error, squared output units"))]
-    )
+    return Section(heading, text, [Titled(title, method_bars(names, series, SQUARED))])
 
 
 def _table(compared: Comparison) -> Table:
-    columns = ["method", "gave a number", "mean squared error", "mean absolute error", "median absolute error",
-               "warnings of its fits"]  # fmt: skip
+    columns = ["method", "gave a number", "mean squared error", "mean absolute error", "median absolute error"]
     errors = {name: np.abs(one.values - compared.gold) for name, one in compared.methods.items()}
     order = sorted(errors, key=lambda name: _mean(compared.errors[name] ** 2))
     rows = [_row(name, compared, errors[name]) for name in order]
@@ -165,25 +161,27 @@ def _row(name: str, compared: Comparison, own_errors: Float[np.ndarray, "seed"])
         name,
         f"{gave} of {len(own_errors)}",
         _cell(bootstrap(error**2)),
-        _cell(student(np.abs(error))),
+        _cell(bootstrap(np.abs(error))),
         number(float(np.median(np.abs(error))) if len(error) else None),
-        str(compared.methods[name].warnings),
     ]
 
 
 def _cell(one: Estimate) -> str:
-    mean, between = estimate(float(one.mean), (float(one.low), float(one.high)) if one.n > 1 else None)
-    return f"{mean} ({between})" if between else mean
+    return interval_text(float(one.mean), float(one.low), float(one.high))
 
 
 def _ranked(estimates: Mapping[str, Estimate]) -> list[str]:
     return sorted(estimates, key=lambda name: float(estimates[name].mean))
 
 
-def _stacked(estimates: Mapping[str, Estimate], names: Sequence[str]) -> Estimate:
-    """One estimate over methods, in the order of `names`."""
-    ordered = [estimates[name] for name in names]
-    return Estimate(*(np.array([getattr(one, part) for one in ordered]) for part in ("mean", "low", "high", "n")))
+def _in_order(estimates: Mapping[str, Estimate], names: Sequence[str]) -> Estimate:
+    return stacked([estimates[name] for name in names])
+
+
+def _rank(compared: Comparison, names: Sequence[str]) -> str:
+    own = names.index(compared.model)
+    ahead = f", behind {names[0]} as the first" if own else ""
+    return f"by mean error {compared.model} is number {own + 1} of {len(names)}{ahead} ({_count(compared)})"
 
 
 def _count(compared: Comparison) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +51,28 @@ def bootstrap(values: Float[np.ndarray, "seed"]) -> Estimate:
         (found,), np.mean, confidence_level=LEVEL, n_resamples=RESAMPLES, rng=np.random.default_rng(0)
     ).confidence_interval
     return Estimate(np.mean(found), np.array(interval.low), np.array(interval.high), n)
+
+
+def correlation(first: Float[np.ndarray, "seed"], second: Float[np.ndarray, "seed"]) -> Estimate:
+    """Pearson's correlation over the seeds on which both have a number, with Fisher's interval (SciPy).
+
+    NaN with fewer than two seeds, or where one of both is constant; fewer than four seeds have no interval.
+    """
+    from scipy import stats
+
+    both = np.isfinite(first) & np.isfinite(second)
+    n = np.array(both.sum())
+    if n < 2 or np.ptp(first[both]) == 0 or np.ptp(second[both]) == 0:
+        return Estimate(np.array(np.nan), np.array(np.nan), np.array(np.nan), n)
+    found = stats.pearsonr(first[both], second[both])
+    low, high = found.confidence_interval(LEVEL) if n > 3 else (np.nan, np.nan)
+    return Estimate(np.array(found.statistic), np.array(low), np.array(high), n)
+
+
+def stacked(estimates: Sequence[Estimate]) -> Estimate:
+    """Several as one, along a first axis."""
+    return Estimate(*(np.stack([np.asarray(getattr(one, part)) for one in estimates])
+                      for part in ("mean", "low", "high", "n")))  # fmt: skip
 
 
 def _divide(above: np.ndarray, below: np.ndarray) -> np.ndarray:
