@@ -1,4 +1,4 @@
-"""The command line: `optim-hunter report LEDGER` makes a page of a ledger, `optim-hunter store` shows what is kept."""
+"""The command line: `report LEDGER` and `notes FILE` make pages of a ledger and a document, `store` lists what is kept."""
 
 from __future__ import annotations
 
@@ -21,14 +21,19 @@ if TYPE_CHECKING:
     from optim_hunter.observe.store import StoredFile
 
 
+class BlocksFailed(Exception):
+    """The page of a document was written, and shows the tracebacks of blocks that failed."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; a user's mistake ends in one line on stderr and exit code 2."""
+    """Run a command; a user's mistake ends in one line on stderr and exit code 2, a failed block in exit code 1."""
     parser = argparse.ArgumentParser(prog="optim-hunter", description="Claims of interpretability papers as tests.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     report = commands.add_parser("report", help="make an HTML page from a ledger")
     report.add_argument("ledger", type=Path, help="ledger.json of a run")
     report.add_argument("-o", "--out", type=Path, help="the page (default: report.html beside the ledger)")
     report.set_defaults(run=lambda chosen: make_report(chosen.ledger, chosen.out))
+    _add_notes_command(commands.add_parser("notes", help="run the code of a document and make its page"))
     _add_store_commands(commands.add_parser("store", help="list what passes and fits showed, or prune it"))
     chosen = parser.parse_args(arguments)
     try:
@@ -36,6 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"optim-hunter: {error}", file=sys.stderr)
         return 2
+    except BlocksFailed as error:
+        print(f"optim-hunter: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as error:
+        print(f"optim-hunter: {error or 'stopped'}", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -71,6 +82,33 @@ def read_ledger(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise UserError(f"{path} is no ledger of schema {SCHEMA}: give the ledger.json of a run of this version")
     return content
+
+
+def _add_notes_command(notes: argparse.ArgumentParser) -> None:
+    notes.add_argument("file", type=Path, help="Markdown with Python blocks (docs/notes-that-run.md)")
+    notes.add_argument("-o", "--out", type=Path, help="the page (default: beside the document)")
+    notes.add_argument("--all", action="store_true", help="run the plain Python blocks too")
+    notes.add_argument("--seeds", type=int, metavar="N", help="cap every count of batches, seeds or samples at N")
+    notes.set_defaults(run=lambda chosen: make_page_of_notes(chosen.file, chosen.out, chosen.all, chosen.seeds))
+
+
+def make_page_of_notes(file: Path, out: Path | None, everything: bool, cap: int | None) -> Path:
+    """Run the blocks of a document, write its page and return where it lies; progress goes to stderr.
+
+    Raises:
+        UserError: the document is not of the form, the page cannot be written, or a package is missing.
+        BlocksFailed: some failed; the page shows their tracebacks.
+    """
+    from rich.console import Console
+
+    try:
+        from optim_hunter.notes.command import make_notes
+    except ModuleNotFoundError as error:
+        raise UserError(f"notes need {error.name}, which is not installed: pip install 'optim-hunter[notes]'") from None
+    made = make_notes(file, out, everything, cap, Console(stderr=True))
+    if made.failed:
+        raise BlocksFailed(f"{made.page} is written, but {len(made.failed)} failed: {', '.join(made.failed)}")
+    return made.page
 
 
 def _add_store_commands(store: argparse.ArgumentParser) -> None:

@@ -1,0 +1,1 @@
+"""Documents whose code runs: `optim-hunter notes FILE.md -o FILE.html`."""
