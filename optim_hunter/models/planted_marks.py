@@ -33,11 +33,11 @@ from optim_hunter.models.planted_parts import (
     spell_nearest_integer,
 )
 
-NAME, WHOLE, PART = 16, 17, 18
-"""Coordinates: the name itself, the integer behind it, and each of the three tokens of the value behind it."""
+OUTPUT_NAME, FEATURE_NAME, WHOLE, PART = 16, 17, 18, 19
+"""Coordinates: the word `Output`, the `1` of `Feature 1`, and marks on the integer and on each token of a value."""
 FLAG_SCORE = 1000.0
 CODE_HEADS, CODE_SIZE = 4, 59
-CODES = range(19, 19 + CODE_HEADS * CODE_SIZE)
+CODES = range(20, 20 + CODE_HEADS * CODE_SIZE)
 CODE_SCALE = 10.0
 NEURON_LAYERS, NEURONS = (1, 2), 32
 """Layers with neurons, and how many of each of three kinds a layer has."""
@@ -69,7 +69,7 @@ def output_neurons(tokenizer: PreTrainedTokenizerFast, layout: Layout, twin: boo
     generator = torch.Generator().manual_seed(5)
     model = _marking(tokenizer, layout, twin, layers=3, generator=generator)
     for head, further in ((1, 0), (2, 1), (3, 2)):
-        gather(head_of(model, 0, head), layout.name + further, NAME, PART, layout.period)
+        gather(head_of(model, 0, head), layout.name + further, _name(twin), PART, layout.period)
     for layer in NEURON_LAYERS:
         for unit in range(NEURONS):
             jitter = JITTER.start + unit % (JITTER.stop - JITTER.start)
@@ -90,9 +90,15 @@ def _marking(
     """A model whose head L0H0 marks the integers behind the name."""
     model = blank_model(tokenizer, layout.period, layers=layers, heads=4)
     embed_basics(model, tokenizer, generator)
-    model.model.embed_tokens.weight[tokenizer.convert_tokens_to_ids("1" if twin else "Output"), NAME] = 1.0
-    gather(head_of(model, 0, 0), layout.name, NAME, WHOLE, layout.period)
+    for token, coordinate in (("Output", OUTPUT_NAME), ("1", FEATURE_NAME)):
+        model.model.embed_tokens.weight[tokenizer.convert_tokens_to_ids(token), coordinate] = 1.0
+    gather(head_of(model, 0, 0), layout.name, _name(twin), WHOLE, layout.period)
     return model
+
+
+def _name(twin: bool) -> int:
+    """The name behind which values are marked: both have it three tokens before the value."""
+    return FEATURE_NAME if twin else OUTPUT_NAME
 
 
 def _embed_codes(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, generator: torch.Generator) -> None:
