@@ -1,4 +1,4 @@
-"""The command line: `report LEDGER` and `notes FILE` make pages of a ledger and a document, `store` lists what is kept."""
+"""The command line: `report` makes a page of a ledger, `notes` of a document that it runs; `store` lists what is kept."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from markdown_it import MarkdownIt
+from markdown_it.ruler import RuleOptionsType
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
@@ -36,7 +37,7 @@ def parser() -> MarkdownIt:
     anchors_plugin(markdown, max_level=6)
     dollarmath_plugin(markdown, allow_labels=False, allow_space=False, allow_digits=False, double_inline=True)
     container_plugin(markdown, "aside", marker="^", validate=lambda words, _marker: not words.strip())
-    may_end = {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    may_end: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     markdown.block.ruler.before("fence", "execute", execute_block, may_end)
     markdown.block.ruler.before("fence", "bracket_math", bracket_math_block, may_end)
     markdown.inline.ruler.before("escape", "bracket_math", bracket_math)
