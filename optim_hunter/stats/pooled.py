@@ -47,15 +47,10 @@ def steadiness(values: Float[np.ndarray, "seed *column"]) -> Float[np.ndarray, "
     """Share of the mean square that is the squared mean: 1 where all seeds are alike, 0 where their mean is 0.
 
     It is 1 / (1 + v²) for the coefficient of variation v, but stays bounded, and its jackknife sound, where the mean
-    comes near 0.
-
-    Raises:
-        UndefinedStatisticError: all numbers are 0.
+    comes near 0. Where all numbers are 0 it is 0: they are steadily nothing, which is not what is looked for.
     """
     squares = np.square(values).mean(axis=0)
-    if np.any(squares == 0):
-        raise UndefinedStatisticError("the numbers of all seeds are 0: none is steadier than another")
-    return np.asarray(np.square(values.mean(axis=0)) / squares)
+    return np.divide(np.square(values.mean(axis=0)), squares, out=np.zeros_like(squares), where=squares > 0)
 
 
 def steadiness_lead(values: Float[np.ndarray, "seed 2 *rival"]) -> Float[np.ndarray, "*rival"]:
