@@ -83,8 +83,9 @@ BEATS_KNN = beats(
     published="5 nearest neighbours 135,810",
     controls={
         "planted:kernel-regression": Verdict.SUPPORTED,
-        "planted:kernel-regression-twin": Verdict.REFUTED,  # answers the mean of all examples
+        "planted:late-mlp": Verdict.REFUTED,  # answers the last output
     },
+    control_seeds="0-47",
 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -12,9 +11,6 @@ from optim_hunter.claim import NoValue
 from optim_hunter.observe.observation import RegressionObservation
 from optim_hunter.tasks.regression import Episode
 from optim_hunter.tasks.regressors import predict
-
-RESOLUTION = 0.005
-"""Smaller errors count as this, half the unit to which Friedman's outputs are rounded: so no logarithm is −∞."""
 
 
 def _error_of(regressor: str) -> Callable[[Episode], float]:
@@ -62,11 +58,19 @@ def relative_error_gain(observation: RegressionObservation, rival: str) -> float
     Raises:
         NoValue: the model's answer is no number, or the outputs are all alike.
     """
-    outputs = observation.episode.outputs
-    deviation = float(np.abs(outputs - outputs.mean()).mean())
+    return error_gain(observation, rival) / mean_deviation(observation.episode)
+
+
+def mean_deviation(episode: Episode) -> float:
+    """Mean absolute deviation of the prompt's outputs from their mean: the scale of a data set's errors.
+
+    Raises:
+        NoValue: the outputs are all alike.
+    """
+    deviation = float(np.abs(episode.outputs - episode.outputs.mean()).mean())
     if deviation == 0:
         raise NoValue("the outputs of the prompt are all alike: there is no scale to count errors in")
-    return error_gain(observation, rival) / deviation
+    return deviation
 
 
 def absolute_error_gain(observation: RegressionObservation) -> float:
@@ -108,11 +112,17 @@ def wins_above_half(observation: RegressionObservation, regressors: Sequence[str
     return wins
 
 
-def log_errors(observation: RegressionObservation, regressors: Sequence[str]) -> Float[np.ndarray, "predictor"]:
-    """log10 of the absolute errors of the model, then of the regressors, none below `RESOLUTION`.
+def generalised_log_errors(
+    observation: RegressionObservation, regressors: Sequence[str]
+) -> Float[np.ndarray, "predictor"]:
+    """asinh of the absolute errors of the model, then of the regressors, over a tenth of the outputs' mean deviation.
+
+    A logarithm for errors that matter and a straight line for those that do not: log |e| itself has so long a tail to
+    the left, where errors happen to be near 0, that the best split in two is a matter of chance.
 
     Raises:
-        NoValue: the model's answer is no number.
+        NoValue: the model's answer is no number, or the outputs are all alike.
     """
     errors = np.array([absolute_error(observation), *regressor_errors(observation, regressors)])
-    return np.array([math.log10(max(error, RESOLUTION)) for error in errors])
+    sizes: Float[np.ndarray, "predictor"] = np.arcsinh(errors / (mean_deviation(observation.episode) / 10))
+    return sizes
