@@ -190,7 +190,7 @@ def test_attention_mass_counts_the_tokens_of_the_values(tiny_model):
 
 def test_a_seed_runs_only_the_tasks_that_asked_for_it(tiny_model):
     plans = unite([(TASK, {"answer"}, [0]), (SHORTER, {"attention"}, [1]), (TASK, {"attention"}, [2])])
-    passes = pass_over(tiny_model, plans["friedman_2"])
+    passes = pass_over(tiny_model, plans[TASK.stem])
     assert passes.observe(TASK, 0).attention.output_tokens == 15
     before = passes.engine.tokens_run
     passes.observe(SHORTER, 1)

@@ -25,12 +25,13 @@ POSED_PROMPTS = 1024
 
 
 class RegressionPass:
-    """Shows what a plan asks of one language model, seed by seed, and remembers it.
+    """Shows what a plan of one stem asks of one language model, seed by seed, and remembers it.
 
     `batch_seeds` seeds run side by side; each of `out_of_memory` times it was halved.
     """
 
     def __init__(self, engine: Engine, plan: Plan, store: PartStore) -> None:
+        assert len({task.stem for task in plan}) <= 1, "prompts of one level are taken to be alike"
         self.engine, self.plan, self.store = engine, dict(plan), store
         self.batch_seeds = 0
         self.out_of_memory = 0

@@ -52,15 +52,15 @@ class LanguageSubject:
 
         self.model = registry.open_language_model(name, options.device, options.dtype)
         self.engine, self.kept = Engine(self.model), PartStore(store, self.model)
-        self.passes = {dataset: RegressionPass(self.engine, plan, self.kept) for dataset, plan in plans.items()}
+        self.passes = {stem: RegressionPass(self.engine, plan, self.kept) for stem, plan in plans.items()}
 
     def precheck(self, task: RegressionTask, seeds: Sequence[int]) -> None:
-        self.passes[task.dataset].prepare(task, seeds)
+        self.passes[task.stem].prepare(task, seeds)
 
     def observe(self, task: RegressionTask, seed: int | None, query: int) -> RegressionObservation:
         if seed is None:
             raise ValueError("a language model is observed seed by seed")
-        return self.passes[task.dataset].observe(task, seed, query)
+        return self.passes[task.stem].observe(task, seed, query)
 
     def close(self) -> None:
         self.engine.close()
@@ -89,10 +89,11 @@ class RecordedSubject:
 
     def precheck(self, task: RegressionTask, seeds: Sequence[int]) -> None:
         missing = sorted(set(seeds) - set(self.record["seeds"]))
-        if task.examples != self.record["examples"] or task.queries_per_seed > 1 or missing:
+        recorded = RegressionTask("friedman_2", examples=self.record["examples"])
+        if (task.stem, task.examples) != (recorded.stem, recorded.examples) or task.queries_per_seed > 1 or missing:
             raise UserError(
                 f"{self.name} holds seeds {self.record['seeds'][0]}-{self.record['seeds'][-1]} with "
-                f"{self.record['examples']} examples and one query: ask for those"
+                f"{self.record['examples']} examples and one query: ask for those, of {recorded.stem}"
             )
 
     def observe(self, task: RegressionTask, seed: int | None, query: int) -> RegressionObservation:

@@ -42,6 +42,11 @@ class RegressionTask:
         dataset(self.dataset)
         named_template(self.template)
 
+    @property
+    def stem(self) -> str:
+        """What prompts of a seed must have in common to start alike: data set and template."""
+        return f"{self.dataset}, {self.template}"
+
 
 @dataclass(frozen=True)
 class Episode:
