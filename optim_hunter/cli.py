@@ -1,4 +1,4 @@
-"""The command line: `report` makes a page of a ledger, `notes` of a document that it runs; `store` lists what is kept."""
+"""The command line: pages of ledgers (`report`) and of documents that it runs (`notes`), and what is kept (`store`)."""
 
 from __future__ import annotations
 

@@ -23,12 +23,13 @@ MANIFEST = "manifest.json"
 ABANDONED_AFTER = 24 * 3600.0
 """Seconds after which an unfinished folder was left by a process that was killed."""
 
-REMEDY = "or choose another folder with OPTIM_HUNTER_CACHE"
+CACHE = "OPTIM_HUNTER_CACHE"
+REMEDY = f"or choose another folder with {CACHE}"
 
 
 def cache_folder() -> Path:
     """`$OPTIM_HUNTER_CACHE`, or the user's cache folder of this system."""
-    chosen = os.environ.get("OPTIM_HUNTER_CACHE")
+    chosen = os.environ.get(CACHE)
     return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("optim-hunter")
 
 

@@ -15,6 +15,7 @@ from rich.text import Text
 from optim_hunter.claim import UserError
 from optim_hunter.evidence.text import duration, visible
 from optim_hunter.llama_model import DEFAULT, VARIABLE
+from optim_hunter.models.registry import ENTRIES, check_name
 from optim_hunter.notes.document import Block, Document, read
 from optim_hunter.notes.page import About, page_html
 from optim_hunter.notes.results import Kept, Result, Setting
@@ -48,7 +49,7 @@ def make_notes(source: Path, out: Path | None, everything: bool, cap: int | None
     page = out or source.with_suffix(".html")
     _require_writable(page, source)
     indices = [index for index, block in enumerate(document.blocks) if everything or not block.plain]
-    model = os.environ.get(VARIABLE) or DEFAULT
+    model = _chosen_model()
     run = _run(document, indices, Setting(model, cap, source.parent.resolve()), console)
     results = {index: run.results[place] for place, index in enumerate(indices)}
     content = page_html(document, results, source.parent, source.stem, About(model, cap))
@@ -56,6 +57,18 @@ def make_notes(source: Path, out: Path | None, everything: bool, cap: int | None
     unfinished.write_text(content, encoding="utf-8")
     unfinished.replace(page)
     return Made(page, [document.blocks[indices[place]].name for place in run.failed])
+
+
+def _chosen_model() -> str:
+    """The registry's name of the model, or the absolute path of a folder, since blocks run in the document's folder.
+
+    Raises:
+        UserError: no such model.
+    """
+    name = os.environ.get(VARIABLE) or DEFAULT
+    check_name(name)
+    folder = Path(name).expanduser()
+    return str(folder.resolve()) if name not in ENTRIES and folder.is_dir() else name
 
 
 def _require_writable(page: Path, source: Path) -> None:

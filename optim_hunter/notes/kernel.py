@@ -80,7 +80,11 @@ def running_kernel(folder: Path, environment: Mapping[str, str]) -> Iterator[Ker
             raise UserError(
                 f"the kernel did not start ({error}): see whether `{sys.executable} -m ipykernel_launcher` starts"
             ) from error
-        yield Kernel(client)
+        try:
+            yield Kernel(client)
+        except KeyboardInterrupt:
+            client.shutdown_kernel = "immediate"  # it is in the midst of a block
+            raise
 
 
 def _client(private: str) -> NotebookClient:

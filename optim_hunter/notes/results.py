@@ -15,7 +15,7 @@ import numpy as np
 
 import optim_hunter
 from optim_hunter.claim import UserError
-from optim_hunter.models import cache as cache_module
+from optim_hunter.models.cache import REMEDY as CACHE_REMEDY
 from optim_hunter.observe.store import REMEDY, Store, open_store
 
 FORMAT_VERSION = 1
@@ -43,7 +43,7 @@ class Setting:
     """What results depend on beside the blocks.
 
     Attributes:
-        model: name of the registry; empty for the default one.
+        model: name of the registry, or the absolute path of a folder.
         cap: of `--seeds`; None for none.
         folder: where the blocks run.
     """
@@ -56,7 +56,7 @@ class Setting:
         """As JSON data, with the files of a model that is a folder, the code of this package and all packages."""
         return {
             "model": self.model,
-            "model_files": _files(Path(self.model)) if self.model else [],
+            "model_files": _files(Path(self.model)),
             "cap": self.cap,
             "folder": str(self.folder),
             "code": _code(),
@@ -104,7 +104,7 @@ class Kept:
     def problems(self) -> list[str]:
         """In a line each: what could not be read or written, and what to do."""
         found = self._problem + (self._store.problems + self._damaged() if self._store else [])
-        return [problem.replace(REMEDY, cache_module.REMEDY) for problem in found]
+        return [problem.replace(REMEDY, CACHE_REMEDY) for problem in found]
 
     def _damaged(self) -> list[str]:
         assert self._store is not None

@@ -8,6 +8,8 @@ from typing import Protocol
 
 from optim_hunter.evidence.fragment import IN_NOTES
 from optim_hunter.experiments.cap import CAP
+from optim_hunter.llama_model import VARIABLE
+from optim_hunter.models.cache import CACHE, cache_folder
 from optim_hunter.notes.document import Block
 from optim_hunter.notes.kernel import running_kernel
 from optim_hunter.notes.reliance import Names, names, relied_on
@@ -77,4 +79,5 @@ def blocks_to_run(read: Sequence[Names], recalled: set[int]) -> list[int]:
 
 
 def _variables(setting: Setting) -> Mapping[str, str]:
-    return {IN_NOTES: "1", CAP: "" if setting.cap is None else str(setting.cap)}
+    cap = "" if setting.cap is None else str(setting.cap)
+    return {IN_NOTES: "1", CAP: cap, VARIABLE: setting.model, CACHE: str(cache_folder().absolute())}
