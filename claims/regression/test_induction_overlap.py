@@ -34,7 +34,7 @@ INDUCTION_OVERLAP = Claim(
             "attention mass that the token which predicts the answer does not put on output values; the head with the "
             "least on the finding half is looked at",
             ROW,
-            0.5,
+            0.0,
         ),
         Condition(
             "published stripe above uniform",

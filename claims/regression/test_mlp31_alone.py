@@ -30,7 +30,7 @@ MLP31_ALONE = Claim(
             smallest_effect=0.02,
         ),
     ),
-    shown=(Condition("last MLP", "share of the last MLP", SHARE, 0.02),),
+    shown=(Condition("last MLP", "share of the last MLP", SHARE, 0.0),),
     needs=frozenset({"attribution"}),
     family="regression-attribution",
     protocols=(
