@@ -17,6 +17,8 @@ COLOURS = (RED, BLUE, ORANGE, GREY)
 """Of the series of a figure, in their order."""
 
 Kind = Literal["bars", "lines"]
+Steps = tuple[Float[np.ndarray, "bin"], Float[np.ndarray, "edge"]]
+"""Shares and the edges of their bins, one more."""
 
 
 def method_bars(names: Sequence[str], series: Mapping[str, Estimate], unit: str, marked: str | None = None) -> Figure:
@@ -84,17 +86,17 @@ def predicted_and_true(
     )  # fmt: skip
 
 
-def histograms(choices: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]], unit: str) -> Figure:
+def histograms(choices: Mapping[str, Mapping[str, Steps]], unit: str) -> Figure:
     """Share of values by bin, a stepped line for each series; a menu chooses.
 
     Args:
-        choices: name → series → shares and edges, as `numpy.histogram` gives them (edges one longer).
+        choices: name → series → shares and edges.
         unit: of the edges.
     """
     steps = {
         choice: [
             {"type": "scatter", "mode": "lines", "name": plotly_text(name), "x": _plain(edges),
-             "y": [*_plain(shares), shares[-1]], "line": {"shape": "hv", "color": colour},
+             "y": _plain(np.append(shares, shares[-1])), "line": {"shape": "hv", "color": colour},
              "hovertemplate": "%{x:.3g}: %{y:.3g}"}
             for (name, (shares, edges)), colour in zip(series.items(), COLOURS, strict=False)
         ]

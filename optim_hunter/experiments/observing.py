@@ -48,7 +48,7 @@ def observed(
         UserError: the prompt does not fit, or the model cannot be opened.
         InvalidInstrument: a check of the instruments fails.
     """
-    plan = unite((task, needs, seeds) for task in tasks)[tasks[0].dataset]
+    (plan,) = unite((task, needs, seeds) for task in tasks).values()
     passing = RegressionPass(engine_of(model), plan, PartStore(open_store(None), model))
     for task in tasks:
         passing.prepare(task, seeds)

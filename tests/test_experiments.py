@@ -1,0 +1,267 @@
+"""The published experiments as functions: what their pages say, with which labels, from how many seeds."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from optim_hunter import open_language_model, sklearn_regressors
+from optim_hunter.claim import UserError
+from optim_hunter.datasets import get_dataset_friedman_2
+from optim_hunter.evidence import fragment
+from optim_hunter.experiments.attention import attention
+from optim_hunter.experiments.cap import capped, capped_seeds
+from optim_hunter.experiments.claude_wanted_to_try_this import analyze_llm_component_understanding
+from optim_hunter.experiments.logit_diff import generate_logit_diff_batched
+from optim_hunter.experiments.predicting import Predictions
+from optim_hunter.experiments.regressors_comparison import Comparison, compare_llm_and_regressors, sections
+from optim_hunter.models.language import LanguageModel
+from optim_hunter.observe.engine import Engine
+from optim_hunter.stats.intervals import bootstrap, correlation, student
+from optim_hunter.tasks.regression import RegressionTask, draw
+from optim_hunter.tasks.regressors import predict
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "shared" / "seeds" / "regression-notes.md"
+REGRESSORS = [sklearn_regressors.ridge, sklearn_regressors.knn_regression, sklearn_regressors.baseline_average]
+
+
+@pytest.fixture(autouse=True)
+def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPTIM_HUNTER_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setenv("OPTIM_HUNTER_NOTES", "1")
+    monkeypatch.delenv("OPTIM_HUNTER_SEEDS_CAP", raising=False)
+
+
+@pytest.fixture(scope="module")
+def kernel() -> LanguageModel:
+    return open_language_model("planted:kernel-regression")
+
+
+class Page(HTMLParser):
+    """The text of a page, its tables as rows of cells, and its figures by caption."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.words, self.rows, self.figures = "", [], {}
+        self._caption, self._data = "", False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._tag = tag
+        self._data = tag == "script" and ("type", "application/json") in attrs
+        if tag == "tr":
+            self.rows.append([])
+
+    def handle_data(self, data: str) -> None:
+        if not data.strip():
+            return
+        if self._data:
+            self.figures[self._caption] = json.loads(data)
+        elif self._tag == "figcaption":
+            self._caption = data
+        elif self._tag in ("td", "th"):
+            self.rows[-1].append(data)
+        if self._tag not in ("script", "style"):
+            self.words += data
+
+    def figure(self, words: str) -> dict[str, Any]:
+        """The one figure whose caption holds these words."""
+        (found,) = [figure for caption, figure in self.figures.items() if words in caption]
+        return found
+
+
+# Regressors
+
+
+def test_errors_are_those_of_the_same_examples_and_test_case(kernel: LanguageModel) -> None:
+    page = Page(compare_llm_and_regressors(get_dataset_friedman_2, REGRESSORS, 6, 3, kernel))
+    bars = page.figure("Mean squared error with")["data"][0]
+    shown = dict(zip(bars["y"], bars["x"], strict=True))
+    episodes = [draw(RegressionTask("friedman_2", examples=6), seed) for seed in range(3)]
+    for name in ("ridge", "knn_regression", "baseline_average"):
+        errors = [
+            predict(name, one.features, one.outputs, one.test_features[None], one.seed)[0] - one.gold
+            for one in episodes
+        ]
+        assert shown[name] == pytest.approx(np.mean(np.square(errors)))
+    assert list(shown.values()) == sorted(shown.values())
+    assert "planted:kernel-regression (the model)" in shown
+    assert "n = 3 seeds" in page.words
+    assert all(low < high for low, high in zip(bars["error_x"]["arrayminus"], bars["error_x"]["array"], strict=True))
+
+
+def test_answers_without_a_number_are_counted_and_shown(tiny_model: LanguageModel) -> None:
+    page = Page(compare_llm_and_regressors(get_dataset_friedman_2, REGRESSORS, 4, 3, tiny_model))
+    count = int(re.search(r"(\d) of 3 answers of tiny \(the model\) are no number", page.words)[1])
+    listed = [row for row in page.rows if row[0] in ("0", "1", "2") and ("no number" in row[1] or "end" in row[1])]
+    assert 0 < count == len(listed)
+    assert ["ridge", "3 of 3"] in [row[:2] for row in page.rows]
+
+
+def test_a_seed_without_a_number_is_left_out_for_every_method() -> None:
+    model, rival = np.array([1.0, np.nan, 2.0, 9.0]), np.array([0.0, 50.0, 4.0, 0.0])
+    methods = {"model": Predictions(model, {1: "the answer is no number: '<b>'"}), "rival": Predictions(rival, {})}
+    compared = Comparison([3, 4, 5, 6], np.zeros(4), methods)
+    assert compared.errors["rival"].tolist() == [0.0, 4.0, 0.0]
+    squared, absolute, low, answers = sections(compared, 25, low_error=5.0)
+    assert "n = 3 seeds; 1 more on which a method gave no number are left out" in squared.text
+    assert squared.tables[0].rows[0][1] == "4 of 4"
+    assert "below 5.00 on 2 of 3 seeds (3,5)" in low.text
+    assert "own list" in low.text
+    on_models_list, on_own = (trace["x"] for trace in low.figures[0].figure["data"])
+    assert on_models_list == [2.5, 8.0]
+    assert on_own == [2.5, 0.0]
+    assert "1 of 4 answers" in answers.text
+    assert absolute.figures[0].figure["data"][0]["x"] == pytest.approx([4 / 3, 4.0])
+    assert "&lt;b&gt;" in fragment.shown("", [answers])
+
+
+def test_without_any_common_seed_nothing_is_compared() -> None:
+    nothing = {"model": Predictions(np.array([np.nan]), {0: "the answer is no number: ''"})}
+    (errors, _) = sections(Comparison([0], np.zeros(1), nothing), 25, 1.0)
+    assert "nothing to compare" in errors.text
+    assert not errors.figures
+
+
+def test_regressors_of_ones_own_are_called_with_the_models_examples(kernel: LanguageModel) -> None:
+    def nearest(x_train: Any, y_train: Any, x_test: Any, y_test: Any, random_state: int = 0) -> Any:
+        return sklearn_regressors.knn_regression_v4(x_train, y_train, x_test, y_test, random_state)
+
+    page = Page(compare_llm_and_regressors(get_dataset_friedman_2, [nearest, REGRESSORS[0]], 5, 2, kernel))
+    bars = page.figure("Mean absolute error with")["data"][0]
+    same = Page(
+        compare_llm_and_regressors(get_dataset_friedman_2, [sklearn_regressors.knn_regression_v4], 5, 2, kernel)
+    )
+    known = same.figure("Mean absolute error with")["data"][0]
+    assert bars["x"][bars["y"].index("nearest")] == known["x"][known["y"].index("knn_regression_v4")]
+
+
+def test_what_was_seen_is_recalled_from_the_store(kernel: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = compare_llm_and_regressors(get_dataset_friedman_2, REGRESSORS, 6, 3, kernel)
+    monkeypatch.setattr(Engine, "read", None)
+    monkeypatch.setattr("optim_hunter.observe.predictions.fit_all", None)
+    assert compare_llm_and_regressors(get_dataset_friedman_2, REGRESSORS, 6, 3, kernel) == first
+
+
+# Parts of a formula
+
+
+def test_parts_are_scored_by_the_first_line_alone(kernel: LanguageModel) -> None:
+    page = Page(analyze_llm_component_understanding(kernel, n_samples=4))
+    gains = page.figure("Gain over the mean")["data"][0]
+    assert gains["y"] == [
+        "x0⁴",
+        "x1·x2",
+        "2/(√x1·√x3)",
+        "(x1·x2 − 2/(√x1·√x3))²",
+        "(x0⁴ + (x1·x2 − 2/(√x1·√x3))²)^0.75",
+    ]
+    assert len(page.figure("Answers over true values")["layout"]["updatemenus"][0]["buttons"]) == 5
+    correlations = page.figure("Correlation of answer")["data"][0]["x"]
+    assert all(one is None or -1 <= one <= 1 for one in correlations)
+    assert re.search(r"\d+ of 20 answers of planted:kernel-regression are no number", page.words)
+
+
+# Caps, pages and mistakes
+
+
+def test_a_cap_is_honoured_and_said(kernel: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPTIM_HUNTER_SEEDS_CAP", "2")
+    page = Page(compare_llm_and_regressors(get_dataset_friedman_2, REGRESSORS, 6, 3, kernel, random_seeds=[5, 2, 7]))
+    assert "Capped: 2 of the 3 seeds that were asked for were run" in page.words
+    assert "n = 2 seeds" in page.words
+    assert capped_seeds([5, 2, 7]) == [5, 2]
+    monkeypatch.setenv("OPTIM_HUNTER_SEEDS_CAP", "few")
+    with pytest.raises(UserError, match="OPTIM_HUNTER_SEEDS_CAP='few': write a whole number"):
+        capped(3)
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_no_seed_at_all_is_a_mistake(count: int) -> None:
+    with pytest.raises(UserError, match="at least one is needed"):
+        capped(count)
+
+
+def test_a_page_of_its_own_holds_plotly_once_and_a_fragment_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    section = fragment.Section("<h>", "5 < 6", tables=[fragment.Table("", ["a"], [["<script>"]])])
+    inside = fragment.shown("T", [section])
+    monkeypatch.delenv("OPTIM_HUNTER_NOTES")
+    page = fragment.shown("T", [section])
+    assert page.count('id="plotly"') == 1
+    assert 'id="plotly"' not in inside
+    assert str(inside) in page
+    assert page.startswith("<!DOCTYPE html>")
+    assert "<h>" not in page
+    assert "default-src 'none'" in page
+    assert page._repr_html_() == str(page)
+
+
+def test_other_data_sets_and_regressors_are_refused(kernel: LanguageModel) -> None:
+    with pytest.raises(UserError, match="is no data set of ours"):
+        attention(kernel, 2, 5, lambda: None)
+    with pytest.raises(UserError, match="cannot be shown for ridge: take some of baseline_average"):
+        generate_logit_diff_batched(get_dataset_friedman_2, [sklearn_regressors.ridge], 5, 2, kernel)
+    twice = [sklearn_regressors.baseline_last] * 2
+    with pytest.raises(UserError, match="baseline_last stands for last, which is named already"):
+        generate_logit_diff_batched(get_dataset_friedman_2, twice, 5, 2, kernel)
+    with pytest.raises(UserError, match="two regressors are called alike"):
+        compare_llm_and_regressors(get_dataset_friedman_2, twice, 5, 2, kernel)
+
+
+# Intervals
+
+SEEDS = arrays.arrays(float, st.integers(2, 30), elements=st.floats(-1e6, 1e6, width=32), unique=True)
+
+
+@settings(max_examples=50, deadline=None)
+@given(values=SEEDS)
+def test_intervals_hold_their_means_and_students_is_scipys(values: np.ndarray) -> None:
+    from scipy import stats
+
+    with_gap = student(np.append(values, np.nan))
+    expected = stats.ttest_1samp(values, 0.0).confidence_interval(0.9)
+    assert [with_gap.low, with_gap.high] == pytest.approx([expected.low, expected.high], rel=1e-6, abs=1e-6)
+    drawn = bootstrap(values)
+    assert drawn.low <= drawn.mean <= drawn.high
+    assert drawn.n == with_gap.n == len(values)
+
+
+def test_too_few_or_constant_seeds_have_no_interval() -> None:
+    assert np.isnan(student(np.array([1.0])).low)
+    assert bootstrap(np.array([2.0, 2.0, 2.0])).low == 2.0
+    assert np.isnan(correlation(np.array([1.0, 2.0, 3.0]), np.ones(3)).mean)
+    assert np.isnan(correlation(np.array([1.0, 2.0, 4.0]), np.array([1.0, 3.0, 2.0])).low)
+    assert correlation(np.arange(9.0), np.append(np.arange(8.0), np.nan)).n == 8
+
+
+# The document's calls
+
+
+@pytest.mark.skipif(not DOCUMENT.is_file(), reason="the document is not beside this repository")
+@pytest.mark.parametrize(
+    "function",
+    [compare_llm_and_regressors, generate_logit_diff_batched, analyze_llm_component_understanding, attention],
+    ids=lambda function: function.__name__,
+)
+def test_signatures_take_the_documents_calls(function: Any) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), flags=re.DOTALL)
+    calls = [
+        node
+        for block in blocks
+        for node in ast.walk(ast.parse(block))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == function.__name__
+    ]
+    assert calls
+    for call in calls:
+        inspect.signature(function).bind(*call.args, **{one.arg: one.value for one in call.keywords if one.arg})
