@@ -96,6 +96,9 @@ def _entry(index: int, seeds: int, generator: np.random.Generator) -> dict[str, 
     if index >= 8:
         entry["claim"] = f"{claim}-{index // 8}"
     entry |= _statistics(conditions[0], verdict, numbers)
+    if index % len(STATEMENTS) == 2:
+        conditions[0] |= {"statistic": "low minus high", "pooled": 1.1}
+        entry |= {"candidate": [3], "candidate_name": "gradient boosting"}
     return entry | {
         "conditions": conditions,
         "numbers": numbers,

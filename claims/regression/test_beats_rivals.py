@@ -66,7 +66,7 @@ BEATS_RANDOM = beats(
     shown=(
         Condition(
             "gain over one draw",
-            "the same for the single output that the published protocol drew with the seed",
+            "the same for one output that is drawn with the seed, as the published baseline does",
             "units of the output",
             45.0,
         ),

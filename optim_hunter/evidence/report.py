@@ -119,12 +119,16 @@ def _anchor(entry: Entry, index: int) -> str:
 def _titled_figures(entry: Entry) -> list[tuple[str, Figure]]:
     """The strips of the seeds, then the claim's own figures; the page shows their titles as captions."""
     strips = [
-        (f"Every seed: {condition['quantity']}", seed_strip(entry, condition))
+        (f"{_every_seed(condition)}: {condition['quantity']}", seed_strip(entry, condition))
         for condition in entry["conditions"]
         if any(condition["name"] in row.get("values", {}) for row in entry["numbers"])
     ]
     own = [(shown["title"], untitled(shown["figure"])) for shown in entry["figures"]]
     return strips + own
+
+
+def _every_seed(condition: Mapping[str, Any]) -> str:
+    return "Every seed’s pseudo-value" if condition.get("statistic") else "Every seed"
 
 
 def _tally(claims: Iterable[Entry]) -> dict[str, int]:

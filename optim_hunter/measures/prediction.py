@@ -31,7 +31,8 @@ RIVAL_ERRORS: Mapping[str, Callable[[Episode], float]] = {
     "kNN": _error_of("knn_regression"),
 }
 """Rival → its absolute error (units of the output). `random` is the expected error of an output of the prompt drawn at
-random, `one random draw` that of the one which the published protocol drew; `kNN` takes the 5 nearest, all alike."""
+random, `one random draw` that of one which is drawn with the seed, as the published baseline does; `kNN` takes the mean
+of the 5 nearest examples."""
 
 
 def absolute_error(observation: RegressionObservation) -> float:
