@@ -7,11 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optim_hunter.claim import NoValue, UserError
+from fixtures.models import language_model
+from optim_hunter.claim import Claim, Condition, NoValue, Protocol, UserError
 from optim_hunter.models.registry import recorded_predictions
+from optim_hunter.observe.posed import pose
 from optim_hunter.tasks.answers import parse_number
 from optim_hunter.tasks.prompts import Value, number_text, regression_prompt, tokens_of
 from optim_hunter.tasks.regression import RegressionTask, draw
+from optim_hunter.tasks.templates import TEMPLATES
 
 SEEDS = st.integers(0, 2**31 - 1)
 
@@ -33,16 +36,93 @@ def test_outputs_follow_friedmans_formula(seed):
     np.testing.assert_allclose(episode.outputs, expected, atol=0.005 * 1760 + 0.1)  # x2 is rounded to two decimals
 
 
+@pytest.mark.parametrize("template", TEMPLATES)
+@settings(max_examples=20)
+@given(seed=SEEDS, features=st.integers(1, 12), examples=st.integers(1, 25))
+def test_positions_point_at_the_numbers(template, seed, features, examples):
+    episode = draw(RegressionTask(f"linear:{features}", examples), seed)
+    prompt = regression_prompt(episode, template)
+    rows = np.vstack([episode.features, episode.test_features])
+    found = {(one.kind, one.example, one.feature): prompt.text[one.start : one.end] for one in prompt.values}
+    expected = {("feature", *place): str(value) for place, value in np.ndenumerate(rows)}
+    expected |= {("output", place, 0): str(value) for place, value in enumerate(episode.outputs)}
+    assert found == expected
+    assert len(prompt.values) == len(found)
+    starts = [one.start for one in prompt.values]
+    assert starts == sorted(starts)
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+@settings(max_examples=10)
+@given(seed=SEEDS, features=st.integers(1, 12), examples=st.integers(1, 5))
+def test_tokens_of_the_values_are_their_numbers(template, seed, features, examples):
+    task = RegressionTask(f"sine:{features}", examples, template=template)
+    model = language_model(None)
+    posed = pose(model, task, seed)
+    for kind, count in {"output": examples, "feature": features * (examples + 1)}.items():
+        positions = posed.positions_of(kind)
+        numbers = [value for value in posed.prompt.values if value.kind == kind]
+        assert len(numbers) == count
+        shown = model.decode([posed.ids[position] for position in positions])
+        assert shown == "".join(posed.prompt.text[value.start : value.end] for value in numbers)
+
+
 @settings(max_examples=20)
 @given(SEEDS, st.integers(1, 25))
-def test_positions_point_at_the_numbers(seed, examples):
+def test_the_published_prompt_has_the_published_layout(seed, examples):
     episode = draw(RegressionTask(examples=examples), seed)
-    prompt = regression_prompt(episode)
-    found = [float(prompt.text[value.start : value.end]) for value in prompt.values]
-    rows = np.column_stack([episode.features, episode.outputs]).ravel().tolist()
-    assert found == [*rows, *episode.test_features]
-    assert prompt.text.endswith("Output: ")
-    assert len(re.findall("Output: ", prompt.text)) == examples + 1
+    instruction, *blocks = re.split("\n{2,}", regression_prompt(episode).text)
+    assert len(blocks) == examples + 1
+    for block, (*features, output) in zip(blocks, rows_of(episode), strict=True):
+        lines = [f"Feature {index}: {value}" for index, value in enumerate(features)]
+        assert block.split("\n") == [*lines, f"Output: {output}"]
+    assert regression_prompt(episode).text.startswith(f"{instruction}\n\n\n\n\nFeature 0: ")
+
+
+def rows_of(episode):
+    """Every case as its prompt shows it; the test case without its output."""
+    return [*np.column_stack([episode.features, episode.outputs]).tolist(), [*episode.test_features.tolist(), ""]]
+
+
+def test_templates_word_the_same_numbers_in_their_own_way():
+    episode = draw(RegressionTask(examples=3), 2)
+    prompts = {name: regression_prompt(episode, name) for name in TEMPLATES}
+    texts = {name: prompt.text for name, prompt in prompts.items()}
+    assert len(set(texts.values())) == len(TEMPLATES)
+    examples = {name: text[text.index("\n\n\n\n\n") :] for name, text in texts.items()}
+    assert examples["paraphrase"] == examples["published"]
+    assert examples["other names"] == examples["published"].replace("Feature", "Sensor").replace("Output", "Yield")
+    assert sorted(texts["shuffled features"].split("\n")) == sorted(texts["published"].split("\n"))
+
+
+@settings(max_examples=20)
+@given(SEEDS)
+def test_shuffled_features_have_one_order_a_seed(seed):
+    values = regression_prompt(draw(RegressionTask("linear:5", examples=4), seed), "shuffled features").values
+    orders = [[one.feature for one in values if one.kind == "feature" and one.example == case] for case in range(5)]
+    assert all(order == orders[0] for order in orders)
+    assert sorted(orders[0]) == list(range(5))
+
+
+def test_the_order_of_shuffled_features_depends_on_the_seed():
+    prompts = [regression_prompt(draw(RegressionTask(examples=1), seed), "shuffled features") for seed in range(48)]
+    orders = {tuple(one.feature for one in prompt.values[:4]) for prompt in prompts}
+    assert len(orders) > 12
+
+
+def test_a_template_that_is_not_the_published_one_is_part_of_the_definition():
+    stated, other = (
+        Claim("a", "b", "c", (Condition("d", "e", "f", 1.0),), (Protocol("p", task, ()),), "g").definition()
+        for task in (RegressionTask(), RegressionTask(template="paraphrase"))
+    )
+    task = stated["protocols"][0]["task"]
+    assert set(task) == {"kind", "dataset", "examples", "pair"}
+    assert other["protocols"][0]["task"] == task | {"template": "paraphrase"}
+
+
+def test_an_unknown_template_lists_the_known():
+    with pytest.raises(UserError, match="no template 'rude': choose one of published, paraphrase"):
+        RegressionTask(template="rude")
 
 
 @settings(max_examples=20)
