@@ -86,7 +86,7 @@ class ClaimsPlugin:
         try:
             check_statistics(claim)
         except UserError as error:
-            raise pytest.UsageError(f"{claim.id}: {error}") from None
+            raise pytest.Collector.CollectError(f"{claim.id}: {error}") from None
         for case in cases_of(claim, metafunc.function, self.models, self.seeds):
             self._collect(case)
             marker = getattr(pytest.mark, models.marker(case.model, option(self.config, "device")))
