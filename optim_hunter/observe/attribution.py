@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -17,6 +18,23 @@ def closure_error(writes: Float[Tensor, "component d_model"], residual: Float[Te
     return float((writes.sum(0) - residual).norm() / residual.norm())
 
 
+def difference_error(
+    contributions: Float[Tensor, "component candidate"],
+    constant: Float[Tensor, "candidate"],
+    logits: Float[Tensor, "candidate"],
+) -> float:
+    """How far attributed logit differences are from the observed ones, in root mean square over pairs of candidates.
+
+    Relative to Σ |contribution to the difference|, in root mean square over the same pairs; 0 for one candidate.
+    """
+    if len(logits) < 2:
+        return 0.0
+    first, second = torch.triu_indices(len(logits), len(logits), 1, device=logits.device)
+    errors = contributions.sum(0) + constant - logits
+    sizes = (contributions[:, first] - contributions[:, second]).abs().sum(0)
+    return float((errors[first] - errors[second]).norm() / sizes.norm())
+
+
 def attribute(
     seen: TokenReading, parts: DecoderParts, pair: tuple[int, int], pair_text: tuple[str, str], prompt: set[int]
 ) -> tuple[Attribution, dict[str, float]]:
@@ -24,14 +42,9 @@ def attribute(
     tokens = sorted(prompt | set(pair))
     contributions, constant = direct_contributions(seen.writes, seen.residual, parts, tokens)
     columns = (tokens.index(pair[0]), tokens.index(pair[1]))
-    attributed = (contributions.sum(0) + constant)[list(columns)]
-    observed = seen.logits[list(pair)]
-    sizes = (contributions[:, columns[0]] - contributions[:, columns[1]]).abs()
-    error = (attributed[0] - attributed[1]) - (observed[0] - observed[1])
-    checks = {
-        "residual stream": closure_error(seen.writes, seen.residual),
-        "attributed difference": float(error.abs() / sizes.sum()),
-    }
+    compared = list(columns)
+    error = difference_error(contributions[:, compared], constant[compared], seen.logits[list(pair)])
+    checks = {"residual stream": closure_error(seen.writes, seen.residual), "attributed difference": error}
     columns_of_prompt = np.array([column for column, token in enumerate(tokens) if token in prompt])
     return Attribution(contributions.cpu().numpy(), columns, columns_of_prompt, pair_text), checks
 

@@ -6,24 +6,31 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import groupby
 
+from jaxtyping import Float
+from torch import Tensor
+
 from optim_hunter.claim import InvalidInstrument
-from optim_hunter.observe.attribution import attention_mass, attribute, closure_error
+from optim_hunter.observe.attribution import closure_error
 from optim_hunter.observe.checks import require
 from optim_hunter.observe.decoding import Decoding, decode_greedily
 from optim_hunter.observe.engine import Engine
-from optim_hunter.observe.instruments import Look, Reading, TokenReading
-from optim_hunter.observe.observation import Answer, Part
-from optim_hunter.observe.posed import Posed, baseline_tokens, stems
+from optim_hunter.observe.induction import label_tokens
+from optim_hunter.observe.instruments import Look, Places, Reading
+from optim_hunter.observe.neurons import group_of, groups
+from optim_hunter.observe.observation import ACTIVATION_LAYERS, Part
+from optim_hunter.observe.parts import PARTS, Sight, Sources
+from optim_hunter.observe.posed import Posed, answer_tokens, stems
 from optim_hunter.observe.streams import Stream
-from optim_hunter.tasks.answers import first_line
-from optim_hunter.tasks.prompts import number_text
+from optim_hunter.observe.sums import GroupSums
 from optim_hunter.tasks.regression import RegressionTask
 
 Missing = Mapping[RegressionTask, Set[str]]
 """What has yet to be seen, task by task; the same for all seeds of a batch."""
 
-Pair = tuple[int, int]
-"""Token of the mean baseline's answer and of the model's own, where they first differ."""
+Sums = Float[Tensor, "row layer group neuron"]
+
+UNSHARED_TEST_CASE = {"induction", "activations"}
+"""Needs that look at the test case's labels, or tell examples from it: it is then run anew for each prompt."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,30 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class Level:
+    """Tasks that put the same prompts, and the prompts: for each seed one of each query."""
+
+    missing: Missing
+    prompts: Sequence[Sequence[Posed]]
+
+    @property
+    def needs(self) -> set[str]:
+        """What any of the tasks needs."""
+        return {need for needs in self.missing.values() for need in needs}
+
+    @property
+    def answers(self) -> bool:
+        """Whether any of the tasks needs the greedy answer."""
+        own = any("attribution" in needs and task.pair == "own" for task, needs in self.missing.items())
+        return own or "answer" in self.needs
+
+    def sharable(self, row: int) -> list[list[int]]:
+        """Of each query, the tokens up to the first that may not be run for several prompts at once."""
+        whole = not self.needs & UNSHARED_TEST_CASE
+        return [posed.ids if whole else posed.ids[: posed.test_case_start + 1] for posed in self.prompts[row]]
+
+
+@dataclass(frozen=True)
 class Batch:
     """Seeds whose prompts are run side by side.
 
@@ -45,14 +76,14 @@ class Batch:
         seeds: one row of the stem each.
         missing: what is asked.
         pose: task, seed, query → prompt.
-        reference: the pair of tokens of a task that takes one pair for all seeds (None: there is none).
+        sources: what parts are made of beside the pass.
     """
 
     engine: Engine
     seeds: Sequence[int]
     missing: Missing
     pose: Callable[[RegressionTask, int, int], Posed]
-    reference: Callable[[RegressionTask], Pair | None]
+    sources: Sources
 
     def run(self) -> Iterator[Shown]:
         """Run all prompts, those with fewer examples first, and show what was asked.
@@ -60,100 +91,106 @@ class Batch:
         Raises:
             InvalidInstrument: logits are not finite, or a check of the instruments fails.
         """
-        levels = self._levels()
-        posed = [self._posed(level) for level in levels]
-        lengths = [stems([[one.ids for one in level[row]] for level in posed]) for row in range(len(self.seeds))]
-        stem, done = self.engine.start(len(self.seeds)), [0] * len(self.seeds)
+        for _, tasks in groupby(sorted(self.missing, key=_wording), key=_wording):
+            yield from self._run_levels(self._levels(list(tasks)))
+
+    def _levels(self, tasks: Sequence[RegressionTask]) -> list[Level]:
+        """In ascending number of examples, so that each continues what those before it have in common with it."""
+        ordered = sorted(tasks, key=_examples)
+        return [self._level(list(level)) for _, level in groupby(ordered, key=_examples)]
+
+    def _level(self, tasks: Sequence[RegressionTask]) -> Level:
+        queries = range(max(task.queries_per_seed for task in tasks))
+        prompts = [[self.pose(tasks[0], seed, query) for query in queries] for seed in self.seeds]
+        return Level({task: self.missing[task] for task in tasks}, prompts)
+
+    def _run_levels(self, levels: Sequence[Level]) -> Iterator[Shown]:
+        rows = range(len(self.seeds))
+        lengths = [stems([level.sharable(row) for level in levels]) for row in rows]
+        stem, done, sums = self.engine.start(len(rows)), [0] * len(rows), None
         for index, level in enumerate(levels):
             until = [row[index] for row in lengths]
-            rows = posed[index]
-            self.engine.advance(
-                stem, [row[0].ids[start:end] for row, start, end in zip(rows, done, until, strict=True)]
-            )
-            done, queries = until, len(rows[0])
+            segments = [one[0].ids[start:end] for one, start, end in zip(level.prompts, done, until, strict=True)]
+            # Up to here they are the same tokens, but of the test case of one and of an example of the other.
+            asking = next((later for later in levels[index:] if "activations" in later.needs), None)
+            asked = self._sums([one[0] for one in asking.prompts], done, until) if asking is not None else None
+            sums = _added(sums, self.engine.advance(stem, segments, asked))
+            done, queries = until, len(level.prompts[0])
             alone = index == len(levels) - 1 and queries == 1
-            stream = stem if alone else stem.branch(queries)
-            segments = [one.ids[start:] for row, start in zip(rows, done, strict=True) for one in row]
-            yield from self._show(level, [one for row in rows for one in row], stream, segments)
+            yield from self._show(level, stem if alone else stem.branch(queries), done, sums)
 
-    def _levels(self) -> list[list[RegressionTask]]:
-        """Tasks that put the same prompts, in ascending number of examples."""
-        ordered = sorted(self.missing, key=lambda task: task.examples)
-        return [list(level) for _, level in groupby(ordered, key=lambda task: task.examples)]
-
-    def _posed(self, level: Sequence[RegressionTask]) -> list[list[Posed]]:
-        queries = range(max(task.queries_per_seed for task in level))
-        return [[self.pose(level[0], seed, query) for query in queries] for seed in self.seeds]
-
-    def _show(
-        self, level: Sequence[RegressionTask], prompts: Sequence[Posed], stream: Stream, segments: Sequence[list[int]]
-    ) -> Iterator[Shown]:
+    def _show(self, level: Level, stream: Stream, done: Sequence[int], stem_sums: Sums | None) -> Iterator[Shown]:
+        prompts = [posed for row in level.prompts for posed in row]
+        queries = len(prompts) // len(done)
+        starts = [start for start in done for _ in range(queries)]
         labels = [posed.label for posed in prompts]
-        rows = any("attention" in self.missing[task] for task in level)
-        seen = self.engine.read(stream, segments, Look(rows=rows), labels)
-        decodings = self._decode(prompts, stream, seen, labels) if any(map(self._answers, level)) else {}
-        for task in level:
-            for row, posed in enumerate(prompts):
-                for need in self._needs(task) if posed.query < task.queries_per_seed else ():
-                    part = self._part(task, need, posed, seen, row, decodings.get(row))
-                    yield Shown(task, posed, need, self._checked(part, posed, seen.last_token(row)))
+        segments = [posed.ids[start:] for posed, start in zip(prompts, starts, strict=True)]
+        seen = self.engine.read(stream, segments, self._look(level, prompts, starts), labels)
+        if stem_sums is not None and seen.sums is not None:
+            seen.sums = seen.sums + stem_sums.repeat_interleave(queries, 0)
+        decodings = self._decode(prompts, stream, seen, labels) if level.answers else [None] * len(prompts)
+        for task, needs in level.missing.items():
+            for row, (posed, decoding) in enumerate(zip(prompts, decodings, strict=True)):
+                sight = self._sight(posed, seen, row, decoding)
+                for need in (one for one in PARTS if one in needs and posed.query < task.queries_per_seed):
+                    yield Shown(task, posed, need, self._checked(PARTS[need](sight, task), sight))
 
-    def _needs(self, task: RegressionTask) -> list[str]:
-        """In the order in which they are shown: the answer first, which may hold the pair of the attribution."""
-        return [need for need in ("answer", "attribution", "attention") if need in self.missing[task]]
+    def _look(self, level: Level, prompts: Sequence[Posed], starts: Sequence[int]) -> Look:
+        rows = bool(level.needs & {"attention", "induction"})
+        places = _label_places(prompts, starts) if "induction" in level.needs else None
+        sums = None
+        if "activations" in level.needs:
+            sums = self._sums(prompts, starts, [len(posed.ids) for posed in prompts])
+        return Look(rows=rows, row_positions=places, sums=sums)
 
-    def _answers(self, task: RegressionTask) -> bool:
-        """Whether a task needs the greedy answer."""
-        needs = self.missing[task]
-        return "answer" in needs or ("attribution" in needs and task.pair == "own")
+    def _sums(self, prompts: Sequence[Posed], starts: Sequence[int], ends: Sequence[int]) -> GroupSums:
+        """Sums of the neurons' activations over the groups of the tokens from starts to ends."""
+        _first, modules = self.engine.parts.neurons(ACTIVATION_LAYERS)
+        bounds = zip(prompts, starts, ends, strict=True)
+        return GroupSums(modules, [group_of(posed)[start:end] for posed, start, end in bounds], groups(prompts[0]))
 
     def _decode(
         self, prompts: Sequence[Posed], stream: Stream, seen: Reading, labels: Sequence[str]
-    ) -> dict[int, Decoding]:
-        baselines = [baseline_tokens(self.engine.model, posed) for posed in prompts]
-        return dict(enumerate(decode_greedily(self.engine, stream, seen, baselines, labels)))
+    ) -> Sequence[Decoding]:
+        baselines = [answer_tokens(self.engine.model, posed, float(posed.episode.outputs.mean())) for posed in prompts]
+        return decode_greedily(self.engine, stream, seen, baselines, labels)
 
-    def _part(
-        self, task: RegressionTask, need: str, posed: Posed, seen: Reading, row: int, decoding: Decoding | None
-    ) -> Part:
-        if need == "attention":
-            return _attention(posed, seen, row)
-        parted = _parted(self.engine, posed, decoding) if decoding is not None else None
-        if need == "answer":
-            assert decoding is not None
-            text = self.engine.model.decode(decoding.answer)
-            return Part(Answer(text, decoding.ended, parted[1] if parted else None), {})
-        if task.pair != "own":
-            pair = self.reference(task)
-            parted = (seen.last_token(row), pair) if pair is not None else None
-        return Part(None, {}) if parted is None else _attribution(self.engine, posed, *parted)
+    def _sight(self, posed: Posed, seen: Reading, row: int, decoding: Decoding | None) -> Sight:
+        rows = seen.rows[row] if seen.rows else None
+        error = float(seen.rows_error[row]) if seen.rows_error is not None else None
+        sums = seen.sums[row] if seen.sums is not None else None
+        return Sight(self.engine, self.sources, posed, seen.last_token(row), rows, error, sums, decoding)
 
-    def _checked(self, part: Part, posed: Posed, seen: TokenReading) -> Part:
+    def _checked(self, part: Part, sight: Sight) -> Part:
         """The part with the checks that hold for every prompt, whatever is asked of it."""
-        model = self.engine.model
+        model, seen = self.engine.model, sight.token
         prompt = {"residual stream": closure_error(seen.writes, seen.residual)}
         checks = {**prompt, **part.checks, "model's own logits": self.engine.disagreement}
         try:
             require(checks, model.dtype)
         except InvalidInstrument as error:
-            raise InvalidInstrument(f"{model.name}, {posed.label}: {error}") from None
+            raise InvalidInstrument(f"{model.name}, {sight.posed.label}: {error}") from None
         return Part(part.shown, checks)
 
 
-def _attention(posed: Posed, seen: Reading, row: int) -> Part:
-    assert seen.rows_error is not None
-    rows = seen.rows[row][:, :, -1]
-    checks = {"attention rows": float(seen.rows_error[row]), "row sums": float((rows.sum(-1) - 1).abs().max())}
-    return Part(attention_mass(rows, posed.positions_of("output"), posed.positions_of("feature")), checks)
+def _wording(task: RegressionTask) -> str:
+    return task.template
 
 
-def _parted(engine: Engine, posed: Posed, decoding: Decoding) -> tuple[TokenReading, Pair] | None:
-    """Where an answer leaves the baseline's; None where it is the same number."""
-    answer = first_line(engine.model.decode(decoding.answer))
-    same = answer == number_text(float(posed.episode.outputs.mean()))
-    return None if same else decoding.parted
+def _examples(task: RegressionTask) -> int:
+    return task.examples
 
 
-def _attribution(engine: Engine, posed: Posed, seen: TokenReading, pair: Pair) -> Part:
-    words = engine.model.decode([pair[0]]), engine.model.decode([pair[1]])
-    return Part(*attribute(seen, engine.parts, pair, words, posed.written_tokens))
+def _added(sums: Sums | None, further: Sums | None) -> Sums | None:
+    """Both, where there are both."""
+    if sums is None or further is None:
+        return further if sums is None else sums
+    return sums + further
+
+
+def _label_places(prompts: Sequence[Posed], starts: Sequence[int]) -> Places:
+    """Places of the label tokens in each segment, then its last; the last again where a row has fewer labels."""
+    each = zip(prompts, starts, strict=True)
+    labels = [[token.position - start for token in label_tokens(posed)] for posed, start in each]
+    most = max(map(len, labels))
+    return [places + [-1] * (most + 1 - len(places)) for places in labels]

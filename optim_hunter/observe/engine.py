@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from optim_hunter.claim import InvalidInstrument, UserError
 from optim_hunter.models.language import LanguageModel
@@ -15,6 +17,7 @@ from optim_hunter.observe.checks import require
 from optim_hunter.observe.instruments import Look, Reading, advance, read
 from optim_hunter.observe.layouts import KNOWN_FAMILIES, DecoderParts, decoder_parts
 from optim_hunter.observe.streams import Stream
+from optim_hunter.observe.sums import GroupSums
 
 TOKENS_AT_ONCE = {"cpu": 12_288, "cuda": 65_536}
 """By kind of device."""
@@ -95,10 +98,12 @@ class Engine:
         """Empty rows on the model's device."""
         return Stream.start(rows, self.device)
 
-    def advance(self, stream: Stream, segments: Sequence[Sequence[int]]) -> None:
-        """Run the next segment of every row, and read nothing."""
+    def advance(
+        self, stream: Stream, segments: Sequence[Sequence[int]], asked: GroupSums | None = None
+    ) -> Float[Tensor, "row module group neuron"] | None:
+        """Run the next segment of every row, and read nothing but sums; None where none are asked."""
         self._count(segments)
-        advance(self.model.module, stream, segments)
+        return advance(self.model.module, stream, segments, asked)
 
     def read(self, stream: Stream, segments: Sequence[Sequence[int]], look: Look, labels: Sequence[str]) -> Reading:
         """Run the next segment of every row and read it; `labels` name the rows in messages.

@@ -20,20 +20,26 @@ from optim_hunter.claim import UserError
 from optim_hunter.observe.attend import AttentionPass, attending
 from optim_hunter.observe.layouts import DecoderParts
 from optim_hunter.observe.streams import Stream
+from optim_hunter.observe.sums import GroupSums, stacked, summing
+
+Places = Sequence[Sequence[int]]
+"""Places in each row's segment, as Python counts (−1 is its last token), the same number for each row."""
 
 
 @dataclass(frozen=True)
 class Look:
     """What is read of a pass beside component writes and logits.
 
-    `positions` are places in each row's segment, as Python counts (−1 is its last token), the same number for each
-    row; by default the last token alone. `first_layer` is the first whose writes are read.
+    Writes and heads are read at `positions`, by default the last token alone; attention rows at `row_positions`, by
+    default the same. `first_layer` is the first whose writes are read.
     """
 
     rows: bool = False
     heads: bool = False
-    positions: Sequence[Sequence[int]] | None = None
+    positions: Places | None = None
+    row_positions: Places | None = None
     first_layer: int = 0
+    sums: GroupSums | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,7 @@ class Reading:
             the model used.
         heads_input: concatenated heads before W_O; None unless asked for.
         first_layer: the layer of the first write after the embedding's.
+        sums: what was asked of `GroupSums`, over the segment; None unless asked for.
     """
 
     logits: Float[Tensor, "row vocabulary"]
@@ -71,6 +78,7 @@ class Reading:
     rows_error: Float[Tensor, "row"] | None = None
     heads_input: Float[Tensor, "row position layer heads_d_head"] | None = None
     first_layer: int = 0
+    sums: Float[Tensor, "row module group neuron"] | None = None
 
     def last_token(self, row: int) -> TokenReading:
         """What was seen at the last token of a row."""
@@ -118,13 +126,17 @@ def _listening(taps: _Taps, parts: DecoderParts, look: Look) -> Iterator[None]:
 
 
 @torch.inference_mode()
-def advance(module: PreTrainedModel, stream: Stream, segments: Sequence[Sequence[int]]) -> None:
-    """Run the next segment of every row, and read nothing."""
+def advance(
+    module: PreTrainedModel, stream: Stream, segments: Sequence[Sequence[int]], asked: GroupSums | None = None
+) -> Float[Tensor, "row module group neuron"] | None:
+    """Run the next segment of every row, and read nothing but sums; None where none are asked or no token is run."""
     if not any(segments):
-        return
+        return None
     tokens = stream.extend(segments)
-    with attending(module, AttentionPass(stream, tokens.shape[1], None)):
+    under_way = AttentionPass(stream, tokens.shape[1], None)
+    with attending(module, under_way), summing(asked, tokens.shape[1], tokens.device) as sums:
         _forward(module.base_model, tokens, stream)
+    return stacked(asked, sums)
 
 
 @torch.inference_mode()
@@ -133,17 +145,23 @@ def read(
 ) -> Reading:
     """Run the next segment of every row and read it."""
     tokens = stream.extend(segments)
-    columns = _columns(segments, tokens, look)
-    under_way = AttentionPass(stream, tokens.shape[1], columns if look.rows else None)
-    taps = _Taps(columns)
+    rows_at = look.positions if look.row_positions is None else look.row_positions
+    under_way = AttentionPass(stream, tokens.shape[1], _columns(segments, tokens, rows_at) if look.rows else None)
+    taps = _Taps(_columns(segments, tokens, look.positions))
     logits: list[Tensor] = []
     unembedding = parts.unembed.register_forward_hook(lambda _, __, output: logits.append(output[:, -1].float()))
     try:
-        with _listening(taps, parts, look), attending(module, under_way):
+        with (
+            _listening(taps, parts, look),
+            attending(module, under_way),
+            summing(look.sums, tokens.shape[1], tokens.device) as sums,
+        ):
             _forward(module, tokens, stream, logits_to_keep=1)
     finally:
         unembedding.remove()
-    return _reading(parts, stream, taps, logits[-1], under_way, look)
+    seen = _reading(parts, stream, taps, logits[-1], under_way, look)
+    seen.sums = stacked(look.sums, sums)
+    return seen
 
 
 def read_batch(
@@ -170,16 +188,16 @@ def _forward(module: Any, tokens: Tensor, stream: Stream, **options: Any) -> Non
 
 
 def _columns(
-    segments: Sequence[Sequence[int]], tokens: Int[Tensor, "row column"], look: Look
+    segments: Sequence[Sequence[int]], tokens: Int[Tensor, "row column"], asked: Places | None
 ) -> Int[Tensor, "row position"]:
     """The asked positions as columns; padding stands before a segment. A row without tokens shows what is padding."""
-    if look.positions is None:
+    if asked is None:
         return torch.full((len(tokens), 1), tokens.shape[1] - 1, device=tokens.device)
-    for segment, positions in zip(segments, look.positions, strict=True):
+    for segment, positions in zip(segments, asked, strict=True):
         if wrong := [place for place in positions if not -len(segment) <= place < len(segment)]:
             raise UserError(f"no position {wrong[0]}: the segment has {len(segment)} tokens")
     lengths = torch.tensor([[len(segment)] for segment in segments], device=tokens.device)
-    places = torch.tensor(look.positions, device=tokens.device)
+    places = torch.tensor(asked, device=tokens.device)
     return tokens.shape[1] - lengths + places % lengths
 
 

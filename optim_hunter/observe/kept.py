@@ -9,9 +9,17 @@ from typing import Any
 import numpy as np
 
 from optim_hunter.models.language import LanguageModel
-from optim_hunter.observe.observation import Answer, AttentionMass, Attribution, Part
+from optim_hunter.observe.observation import (
+    Activations,
+    Answer,
+    AttentionMass,
+    Attribution,
+    Candidates,
+    InductionMass,
+    Part,
+)
 from optim_hunter.observe.store import Store, Stored
-from optim_hunter.observe.versions import pass_engine
+from optim_hunter.observe.versions import pass_engine, regressors_engine
 
 
 def pack(part: Part) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -31,14 +39,22 @@ def unpack(need: str, stored: Stored) -> Part:
     return Part(KINDS[need](**tuples, **stored.arrays), checks)
 
 
-KINDS: dict[str, Callable[..., Any]] = {"answer": Answer, "attribution": Attribution, "attention": AttentionMass}
+KINDS: dict[str, Callable[..., Any]] = {
+    "answer": Answer,
+    "attribution": Attribution,
+    "attention": AttentionMass,
+    "candidates": Candidates,
+    "induction": InductionMass,
+    "activations": Activations,
+}
+"""Need → what is built of the fields that a file holds: arrays, and JSON with tuples as lists."""
 
 
 class PartStore:
     """The parts of one language model in a store; without one it keeps nothing."""
 
     def __init__(self, store: Store | None, model: LanguageModel) -> None:
-        self._store = store
+        self.files = store
         self.taken = 0
         self._model = {
             "kind": "pass",
@@ -50,8 +66,8 @@ class PartStore:
         }
 
     def get(self, need: str, prompt: str, pair: Any) -> Part | None:
-        """What is kept of a prompt's need; `pair` is part of what was asked of an attribution."""
-        stored = self._store.get(self._key(need, prompt, pair)) if self._store is not None else None
+        """What is kept of a prompt's need; `pair` are the tokens that it compares, where they are not its own."""
+        stored = self.files.get(self._key(need, prompt, pair)) if self.files is not None else None
         if stored is None:
             return None
         self.taken += 1
@@ -59,10 +75,11 @@ class PartStore:
 
     def put(self, need: str, prompt: str, pair: Any, part: Part) -> None:
         """Keep it."""
-        if self._store is not None:
-            self._store.put(self._key(need, prompt, pair), *pack(part))
+        if self.files is not None:
+            self.files.put(self._key(need, prompt, pair), *pack(part))
 
     def _key(self, need: str, prompt: str, pair: Any) -> dict[str, Any]:
         """The prompt as text: its tokens follow, since the tokenizer is in the model's fingerprint."""
         digest = hashlib.sha256(prompt.encode()).hexdigest()
-        return {**self._model, "prompt": digest, "need": need, "pair": list(pair) if isinstance(pair, tuple) else pair}
+        key = {**self._model, "prompt": digest, "need": need, "pair": list(pair) if isinstance(pair, tuple) else pair}
+        return {**key, "regressors": regressors_engine()} if need == "candidates" else key

@@ -22,7 +22,8 @@ class DecoderParts:
     The residual stream starts as the input of the first of `layers` (token and position embeddings, scaled or
     not), takes the outputs of `attention` and `mlp` (the norms after the blocks where there are any) and ends as
     the input of `norm`. `attention_blocks` compute the attention; `head_output` are their W_O, whose input is the
-    concatenated heads, `heads` of them a layer.
+    concatenated heads, `heads` of them a layer. `mlp_output` are the down projections, whose input are the neurons'
+    activations; None where an MLP is no such thing (mixtures of experts).
     """
 
     layers: list[nn.Module]
@@ -30,9 +31,24 @@ class DecoderParts:
     mlp: list[nn.Module]
     attention_blocks: list[nn.Module]
     head_output: list[nn.Module]
+    mlp_output: list[nn.Module] | None
     norm: nn.Module
     unembed: nn.Linear
     heads: int
+
+    def neurons(self, layers: int) -> tuple[int, list[nn.Module]]:
+        """The first of the last `layers` layers (0 where there are fewer), and the down projections from it on.
+
+        Raises:
+            UserError: the MLPs have none.
+        """
+        if self.mlp_output is None:
+            raise UserError(
+                f"the MLPs of {type(self.layers[0]).__name__} have no single down projection, so that their neurons "
+                "cannot be read: choose a model without a mixture of experts"
+            )
+        first = max(0, len(self.layers) - layers)
+        return first, self.mlp_output[first:]
 
 
 @dataclass(frozen=True)
@@ -45,17 +61,21 @@ class _Layout:
     mlp: str
     attention_block: str
     head_output: str
+    mlp_output: str
 
 
 LAYOUTS = (
     _Layout(  # Gemma 2 and 3, OLMo 2: norms after the blocks
         "model.layers", "model.norm", "post_attention_layernorm", "post_feedforward_layernorm", "self_attn",
-        "self_attn.o_proj",
+        "self_attn.o_proj", "mlp.down_proj",
     ),
-    _Layout("model.layers", "model.norm", "self_attn", "mlp", "self_attn", "self_attn.o_proj"),  # Llama
-    _Layout("transformer.h", "transformer.ln_f", "attn", "mlp", "attn", "attn.c_proj"),  # GPT-2
+    _Layout(  # Llama
+        "model.layers", "model.norm", "self_attn", "mlp", "self_attn", "self_attn.o_proj", "mlp.down_proj",
+    ),
+    _Layout("transformer.h", "transformer.ln_f", "attn", "mlp", "attn", "attn.c_proj", "mlp.c_proj"),  # GPT-2
     _Layout(
         "gpt_neox.layers", "gpt_neox.final_layer_norm", "attention", "mlp", "attention", "attention.dense",
+        "mlp.dense_4h_to_h",
     ),
 )  # fmt: skip
 """Tried in this order: Llama keeps a `post_attention_layernorm` too, which there is the norm *before* its MLP."""
@@ -89,8 +109,13 @@ def _parts(module: nn.Module, layout: _Layout, unembed: nn.Linear) -> DecoderPar
         [layer.get_submodule(name) for layer in layers]
         for name in (layout.attention, layout.mlp, layout.attention_block, layout.head_output)
     )
+    try:
+        neurons = [layer.get_submodule(layout.mlp_output) for layer in layers]
+    except AttributeError:
+        neurons = None
+    norm = module.get_submodule(layout.norm)
     heads = int(module.config.get_text_config().num_attention_heads)  # type: ignore[union-attr, operator]
-    return DecoderParts(layers, attention, mlp, blocks, outputs, module.get_submodule(layout.norm), unembed, heads)
+    return DecoderParts(layers, attention, mlp, blocks, outputs, neurons, norm, unembed, heads)
 
 
 def _unknown(module: nn.Module, reason: str) -> UserError:

@@ -168,7 +168,7 @@ class Part:
 class RegressionObservation:
     """What a pass showed of one seed; what was not asked for is None.
 
-    `served` are the needs that the pass was asked to serve. `checks` maps an instrument check to the relative
+    `served` are the needs that the pass was asked to serve. `checks` maps an instrument check to the worst relative
     error seen (see `observe.checks`).
     """
 
@@ -188,6 +188,9 @@ class RegressionObservation:
     def of(cls, episode: Episode, parts: Mapping[str, Part]) -> RegressionObservation:
         """The observation whose needs showed these parts."""
         shown = {need: part.shown for need, part in parts.items()}
+        checks: dict[str, float] = {}
+        for name, error in (one for part in parts.values() for one in part.checks.items()):
+            checks[name] = max(error, checks.get(name, error))
         answer = shown.get("answer")
         return cls(
             episode,
@@ -196,7 +199,7 @@ class RegressionObservation:
             answer.ended if answer else True,
             shown.get("attribution"),
             shown.get("attention"),
-            {name: error for part in parts.values() for name, error in part.checks.items()},
+            checks,
             shown.get("candidates"),
             shown.get("induction"),
             shown.get("activations"),

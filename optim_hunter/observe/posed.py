@@ -38,6 +38,12 @@ class Posed:
             token for token, (start, end) in zip(self.encoded.ids, self.encoded.offsets, strict=True) if end > start
         }
 
+    @property
+    def test_case_start(self) -> int:
+        """Position of the test case's first token: the one after the last output's."""
+        last = next(value for value in reversed(self.prompt.values) if value.kind == "output")
+        return tokens_of(last, self.encoded.offsets)[-1] + 1
+
     def positions_of(self, kind: str) -> list[int]:
         """Positions of the tokens of all earlier values of a kind (`output` or `feature`)."""
         values = [value for value in self.prompt.values if value.kind == kind]
@@ -63,14 +69,13 @@ def pose(model: LanguageModel, task: RegressionTask, seed: int, query: int = 0) 
     return posed
 
 
-def baseline_tokens(model: LanguageModel, posed: Posed) -> list[int]:
-    """The tokens that the mean baseline's answer takes after the prompt, with the line end that closes it.
+def answer_tokens(model: LanguageModel, posed: Posed, number: float) -> list[int]:
+    """The tokens that a number takes as answer, after the prompt, with the line end that closes it.
 
     Raises:
         UserError: the tokenizer joins the prompt's end with the answer.
     """
-    answer = number_text(float(posed.episode.outputs.mean()))
-    joined = model.encode(posed.prompt.text + answer + "\n\n").ids
+    joined = model.encode(posed.prompt.text + number_text(number) + "\n\n").ids
     if joined[: len(posed.ids)] != posed.ids:
         raise UserError(
             f"the tokenizer of {model.name} joins the prompt's last space with the answer, "

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
+from typing import Any
 
 import torch
 
 from optim_hunter.claim import UserError
-from optim_hunter.observe.batch import Batch, Missing, Pair, Shown
+from optim_hunter.observe.batch import Batch, Missing, Shown
+from optim_hunter.observe.candidates import FITTED
 from optim_hunter.observe.engine import Engine
 from optim_hunter.observe.kept import PartStore
-from optim_hunter.observe.observation import Part, RegressionObservation
+from optim_hunter.observe.observation import ACTIVATION_LAYERS, Part, RegressionObservation
+from optim_hunter.observe.parts import REFERENCES, Sources, takes_seed_0s
 from optim_hunter.observe.plan import Plan
 from optim_hunter.observe.posed import pose
+from optim_hunter.observe.predictions import Predictors
 from optim_hunter.tasks.prompts import regression_prompt
 from optim_hunter.tasks.regression import RegressionTask, draw
 
@@ -36,6 +41,8 @@ class RegressionPass:
         self.batch_seeds = 0
         self.out_of_memory = 0
         self.pose = lru_cache(POSED_PROMPTS)(partial(pose, engine.model))
+        self._predictors = Predictors([*FITTED.values()], {"": self.plan}, store.files, "candidates")
+        self._sources = Sources(self._reference, self._predictions)
         self._looked_at = False
         self._left_out: dict[RegressionTask, UserError] = {}
         self._parts: dict[tuple[RegressionTask, int, int, str], Part] = {}
@@ -54,6 +61,8 @@ class RegressionPass:
             raise self._left_out[task]
         if missing:
             self.engine.open()
+        if missing and "activations" in self.plan[task].needs:
+            self.engine.parts.neurons(ACTIVATION_LAYERS)
 
     def observe(self, task: RegressionTask, seed: int, query: int = 0) -> RegressionObservation:
         """What the model showed of a seed's query under a task of the plan.
@@ -94,27 +103,31 @@ class RegressionPass:
     def _recall(self, task: RegressionTask, seed: int, query: int, need: str) -> bool:
         """Whether a part is known, after a look into the store."""
         key = task, seed, query, need
-        if key not in self._parts and (need != "attribution" or self._knows_pair(task)):
+        if key not in self._parts and self._knows_reference(*key):
             prompt = regression_prompt(draw(task, seed, query), task.template)
-            kept = self.store.get(need, prompt.text, self._pair_name(task, need))
+            kept = self.store.get(need, prompt.text, self._compared(*key))
             if kept is not None:
                 self._parts[key] = kept
         return key in self._parts
 
-    def _knows_pair(self, task: RegressionTask) -> bool:
-        """Whether the answer of seed 0 is known, for a task that takes its pair of tokens for every seed."""
-        return task.pair == "own" or self._recall(task, 0, 0, "answer")
+    def _knows_reference(self, task: RegressionTask, seed: int, query: int, need: str) -> bool:
+        """Whether the tokens that a part compares are known, where they are seed 0's."""
+        return not takes_seed_0s(task, seed, query, need) or self._recall(task, 0, 0, REFERENCES[need].need)
 
-    def _pair(self, task: RegressionTask) -> Pair | None:
-        """Seed 0's pair of tokens."""
-        pair: Pair | None = self._parts[task, 0, 0, "answer"].shown.pair
-        return pair
+    def _reference(self, task: RegressionTask, need: str) -> Any:
+        """Seed 0's tokens."""
+        reference = REFERENCES[need]
+        return reference.tokens(self._parts[task, 0, 0, reference.need].shown)
 
-    def _pair_name(self, task: RegressionTask, need: str) -> str | Pair | None:
-        """The pair as the store knows it."""
-        if need != "attribution":
+    def _compared(self, task: RegressionTask, seed: int, query: int, need: str) -> Any:
+        """The compared tokens as the store knows them."""
+        if need not in REFERENCES:
             return None
-        return "own" if task.pair == "own" else self._pair(task)
+        return self._reference(task, need) if takes_seed_0s(task, seed, query, need) else "own"
+
+    def _predictions(self, task: RegressionTask, seed: int, query: int) -> Mapping[str, float]:
+        """What regressors predict; neither words nor pair matter to them."""
+        return self._predictors.predictions(replace(task, pair="own", template="published"), seed, query)
 
     # what is run
 
@@ -143,7 +156,7 @@ class RegressionPass:
         while seeds:
             batch = seeds[: self.batch_seeds]
             asked = {task: self._with_reference(task, frozenset(needs), batch) for task, needs in wanted.items()}
-            if self._has_memory_for(Batch(self.engine, batch, asked, self.pose, self._pair)):
+            if self._has_memory_for(Batch(self.engine, batch, asked, self.pose, self._sources)):
                 seeds = seeds[len(batch) :]
             else:
                 self._halve(len(batch))
@@ -163,16 +176,22 @@ class RegressionPass:
         return True
 
     def _with_reference(self, task: RegressionTask, needs: frozenset[str], seeds: Sequence[int]) -> frozenset[str]:
-        """See to it that the pair of seed 0 will be known when the attribution of these seeds is made."""
-        if "attribution" not in needs or self._knows_pair(task):
-            return needs
-        if 0 in seeds:
-            return needs | {"answer"}
+        """See to it that the tokens of seed 0 will be known when parts of these seeds are made that compare them."""
+        lacking = self._lacking_references(task, needs)
+        if 0 in seeds or not lacking:
+            return needs | lacking
         if 0 in self.plan[task].seeds:
             self._see(self._chunk(0))
-        if not self._knows_pair(task):
-            self._run([0], {task: frozenset({"answer"})})
+        if lacking := self._lacking_references(task, needs):
+            self._run([0], {task: lacking})
         return needs
+
+    def _lacking_references(self, task: RegressionTask, needs: frozenset[str]) -> frozenset[str]:
+        """What must be seen of seed 0 first."""
+        if task.pair == "own":
+            return frozenset()
+        wanted = {REFERENCES[need].need for need in needs & REFERENCES.keys()}
+        return frozenset(need for need in wanted if not self._recall(task, 0, 0, need))
 
     def _halve(self, seeds: int) -> None:
         if seeds == 1:
@@ -187,4 +206,5 @@ class RegressionPass:
     def _keep(self, shown: Shown) -> None:
         task, need, posed = shown.task, shown.need, shown.posed
         self._parts[task, posed.episode.seed, posed.query, need] = shown.part
-        self.store.put(need, posed.prompt.text, self._pair_name(task, need), shown.part)
+        compared = self._compared(task, posed.episode.seed, posed.query, need)
+        self.store.put(need, posed.prompt.text, compared, shown.part)
