@@ -98,7 +98,7 @@ def test_errors_are_those_of_the_same_examples_and_test_case(kernel: LanguageMod
     assert list(shown.values()) == sorted(shown.values())
     assert "planted:kernel-regression (the model)" in shown
     assert "n = 3 seeds" in page.words
-    assert all(low < high for low, high in zip(bars["error_x"]["arrayminus"], bars["error_x"]["array"], strict=True))
+    assert all(reach > 0 for side in ("array", "arrayminus") for reach in bars["error_x"][side])
 
 
 def test_answers_without_a_number_are_counted_and_shown(tiny_model: LanguageModel) -> None:
@@ -150,7 +150,7 @@ def test_regressors_of_ones_own_are_called_with_the_models_examples(kernel: Lang
 def test_what_was_seen_is_recalled_from_the_store(kernel: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     first = compare_llm_and_regressors(get_dataset_friedman_2, REGRESSORS, 6, 3, kernel)
     monkeypatch.setattr(Engine, "read", None)
-    monkeypatch.setattr("optim_hunter.observe.predictions.fit_all", None)
+    monkeypatch.setattr("optim_hunter.tasks.regressors.fit", None)
     assert compare_llm_and_regressors(get_dataset_friedman_2, REGRESSORS, 6, 3, kernel) == first
 
 
