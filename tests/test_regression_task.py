@@ -1,6 +1,7 @@
 """Data, prompts, positions and answers of the regression task."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,13 @@ from hypothesis import strategies as st
 from fixtures.models import language_model
 from optim_hunter.claim import Claim, Condition, NoValue, Protocol, UserError
 from optim_hunter.models.registry import recorded_predictions
+from optim_hunter.observe.engine import Engine
+from optim_hunter.observe.kept import PartStore
+from optim_hunter.observe.plan import unite
 from optim_hunter.observe.posed import pose
+from optim_hunter.observe.regression import RegressionPass
+from optim_hunter.observe.store import Store
+from optim_hunter.observe.subjects import RecordedSubject
 from optim_hunter.tasks.answers import parse_number
 from optim_hunter.tasks.prompts import Value, number_text, regression_prompt, tokens_of
 from optim_hunter.tasks.regression import RegressionTask, draw
@@ -188,3 +195,31 @@ def test_numbers_are_parsed(answer, value):
 def test_what_is_no_number_is_missing_with_its_text(answer):
     with pytest.raises(NoValue, match="the answer is no number"):
         parse_number(answer)
+
+
+def test_the_store_keeps_templates_apart(tiny_model, tmp_path):
+    task = RegressionTask(examples=2)
+    other = replace(task, template="other names")
+    store = Store(tmp_path)
+
+    def passes_for(one):
+        plans = unite([(task, {"answer"}, [0]), (other, {"answer"}, [0])])
+        engine = Engine(tiny_model)
+        observation = RegressionPass(engine, plans[one.stem], PartStore(store, tiny_model)).observe(one, 0)
+        return observation.answer, engine.forward_passes
+
+    published, made = passes_for(task)
+    renamed, made_anew = passes_for(other)
+    assert made > 0
+    assert made_anew > 0
+    assert published != renamed
+    assert passes_for(task) == (published, 0)
+    assert passes_for(other) == (renamed, 0)
+
+
+def test_recorded_answers_are_of_the_published_prompt_alone():
+    subject = RecordedSubject("recorded:llama-3.1-8b")
+    subject.precheck(RegressionTask("friedman_2", examples=50), range(100))
+    for task in (RegressionTask("original2", examples=50), RegressionTask(examples=50, template="paraphrase")):
+        with pytest.raises(UserError, match="ask for those, of friedman_2, published"):
+            subject.precheck(task, range(100))
