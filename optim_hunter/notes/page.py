@@ -199,7 +199,7 @@ def mathematics(tex: str, display: str) -> Markup:
 
 def picture(token: Token, folder: Path) -> Markup:
     """An image in the page itself; where there is no such file, what it shows in words."""
-    source, words = str(token.attrGet("src")), token.content
+    source, words = str(token.attrGet("src")), _words(token.children or [])
     kind = mimetypes.guess_type(source)[0] or ""
     try:
         content = (folder / unquote(source)).read_bytes() if kind.startswith("image/") else None

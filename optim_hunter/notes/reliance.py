@@ -1,9 +1,13 @@
 """Which earlier blocks a block relies on: those that must have run in the same interpreter before it runs.
 
-Read from the code alone. A block relies on an earlier one that binds or uses a name which it takes from before, on what
-those rely on, and on every earlier block with a statement made for its effect alone (`numpy.random.seed(0)`,
-`os.environ["X"] = "1"`, `rows.append(1)`; `print(…)` is none). An effect that hides in a call whose value is bound to a
-name nobody takes is not seen.
+Read from the code alone. A block relies on
+
+- an earlier one that binds or uses a name which it takes from before,
+- every earlier one with a statement made for its effect alone (`numpy.random.seed(0)`, `os.environ["X"] = "1"`,
+  `rows.append(1)`; `print(…)` is none),
+- what those rely on, and earlier blocks that call a function which those define.
+
+What is not seen: what an imported function changes beside giving a value, where the block takes no name of the caller.
 """
 
 from __future__ import annotations
@@ -29,12 +33,14 @@ class Names:
     Attributes:
         taken: read, and not bound for certain before by the block itself.
         touched: bound, or read (built-in ones apart).
+        defined: functions and classes, whose calls may change what their code names.
         lasting: it has a statement made for its effect alone.
         opaque: its names cannot be told; it relies on all before it, and all after rely on it.
     """
 
     taken: frozenset[str] = frozenset()
     touched: frozenset[str] = frozenset()
+    defined: frozenset[str] = frozenset()
     lasting: bool = False
     opaque: bool = False
 
@@ -56,7 +62,10 @@ def names(code: str) -> Names:
     nodes = [node for statement in statements for node in ast.walk(statement)]
     everything = any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in nodes)
     opaque = everything or bool(UNREADABLE & taken)
-    return Names(frozenset(taken), frozenset(touched), any(_for_effect(node) for node in nodes), opaque)
+    defined = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+    return Names(
+        frozenset(taken), frozenset(touched), frozenset(defined), any(_for_effect(node) for node in nodes), opaque
+    )
 
 
 def relied_on(block: int, blocks: Sequence[Names]) -> set[int]:
@@ -70,7 +79,7 @@ def relied_on(block: int, blocks: Sequence[Names]) -> set[int]:
         if index not in found and (everything or earlier.opaque or earlier.lasting or earlier.touched & taken)
     }:
         found |= more
-        taken.update(*(blocks[index].taken for index in more))
+        taken.update(*(blocks[index].taken | blocks[index].defined for index in more))
         everything = everything or any(blocks[index].opaque for index in more)
     return found
 

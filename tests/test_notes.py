@@ -1,0 +1,410 @@
+"""Documents whose code runs: their form, what runs again, what the page shows, and what goes wrong."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from browser import browsing, find_chromium
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optim_hunter.cli import main
+from optim_hunter.notes.document import parse, read
+from optim_hunter.notes.page import About, mathematics, page_html
+from optim_hunter.notes.reliance import names, relied_on
+
+ROOT = Path(__file__).resolve().parents[1]
+SEEDS = ROOT.parent / "shared" / "seeds"
+HOSTILE = "<script>window.owned = 1</script><img src=x onerror='window.owned = 1'>"
+FIGURE = """
+from optim_hunter.evidence.fragment import Section, Titled, shown
+figure = {{"data": [{{"type": "scatter", "y": [{}, 1]}}], "layout": {{}}}}
+print(shown("A title", [Section("What is seen", "In words.", [Titled("A figure", figure)])]))
+"""
+
+
+class Outcome:
+    """What a call of the command left: the exit code, the page, the lines of stderr."""
+
+    def __init__(self, code, page, lines):
+        self.code, self.page, self.lines = code, page, lines
+
+    @property
+    def ran(self):
+        """Names of the blocks that ran."""
+        return [match[1] for line in self.lines if (match := re.match(r"(?:block )?(.+?), \d+ of \d+, ", line))]
+
+    @property
+    def printed(self):
+        """What the page shows as output in text."""
+        return re.findall(r'<pre class="output">\n(.*?)</pre>', self.page, re.DOTALL)
+
+
+@pytest.fixture
+def notes(tmp_path, monkeypatch, capsys):
+    """Runs `optim-hunter notes` on a text, with a cache of its own."""
+    monkeypatch.setenv("OPTIM_HUNTER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("OPTIM_HUNTER_MODEL", "smollm2-135m")
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(source, *options):
+        document, page = tmp_path / "notes.md", tmp_path / "notes.html"
+        page.unlink(missing_ok=True)
+        document.write_text(source, encoding="utf-8")
+        code = main(["notes", str(document), "-o", str(page), *options])
+        lines = capsys.readouterr().err.splitlines()
+        return Outcome(code, page.read_text(encoding="utf-8") if page.exists() else "", lines)
+
+    return run
+
+
+def block(name, code, output="pandoc"):
+    return f'<<execute id="{name}" output="{output}">>\n```python\n{code}\n```\n<</execute>>\n\n'
+
+
+def document(codes):
+    return "".join(block(number, code) for number, code in enumerate(codes, start=1))
+
+
+def bare_page(source, **about):
+    return page_html(parse(source), {}, Path(), "untitled", About("smollm2-135m", **{"cap": None, **about}))
+
+
+def test_blocks_share_one_interpreter_and_nothing_runs_twice(notes):
+    source = document(["x = 1", "x += 1\nprint(x)", "x * 3"])
+    first = notes(source)
+    assert (first.code, first.ran, first.printed) == (0, ["1", "2", "3"], ["2", "6"])
+    second = notes(source)
+    assert second.page == first.page
+    assert second.lines == ["3 blocks: 0 ran, 3 as kept"]
+
+
+APART = ["n = 1", "print('a')", "print('b')", "print(n + 2)"]
+SEEDED = ["import random\nrandom.seed(3)", "print('a')", "import random\nprint(random.random())"]
+FUNCTION = ["k = 3", "def f():\n    return k", "print('a')", "print(f())"]
+
+
+@pytest.mark.parametrize(
+    ("codes", "changed", "ran"),
+    [
+        (APART, {4: "print(n + 3)"}, "14"),
+        (APART, {3: "print('c')"}, "134"),
+        (APART, {2: "print('c')"}, "1234"),
+        (APART, {1: "n = 2"}, "1234"),
+        (APART, {5: "print('alone')"}, "5"),
+        (SEEDED, {3: "import random\nprint(random.randint(0, 9**9))"}, "13"),
+        (FUNCTION, {4: "print(f() + 1)"}, "124"),
+    ],
+)
+def test_a_change_runs_what_comes_after_it_and_what_these_rely_on(notes, tmp_path, codes, changed, ran):
+    notes(document(codes))
+    after = [changed.get(number, code) for number, code in enumerate([*codes, ""], start=1)]
+    source = document([code for code in after if code])
+    again = notes(source)
+    assert again.ran == list(ran)
+    (tmp_path / "cache").rename(tmp_path / "cache-before")
+    assert again.page == notes(source).page
+
+
+@pytest.mark.parametrize(
+    ("codes", "relies"),
+    [
+        (["x = 1", "y = 2", "print(x)"], {0}),
+        (["x = []", "y = x.pop", "print(x)"], {0, 1}),
+        (["x = 1", "x = 2\nprint(x)"], set()),
+        (["x = 1", "if True:\n    x = 2\nprint(x)"], {0}),
+        (["x = 1", "x += 1"], {0}),
+        (["x = 1", "print([x for x in range(3)])"], set()),
+        (["x = 1", "print([y for y in range(x)])"], {0}),
+        (["import os\nos.environ['A'] = '1'", "print(2)"], {0}),
+        (["k = 1", "def f():\n    return k", "k = 2", "print(f())"], {0, 1, 2}),
+        (["rows = []\ndef add(row):\n    rows.append(row)\n    return row", "y = add(1)", "print(rows)"], {0, 1}),
+        (["def f():\n    global g\n    g = 1", "y = f()", "print(g)"], {0, 1}),
+        (["x = 1", "%matplotlib inline", "print(2)"], {0, 1}),
+        (["x = 1", "print(eval('x'))"], {0}),
+        (["from math import *", "print(1)"], {0}),
+        (["class A:\n    pass", "a = A()", "print(a)"], {0, 1}),
+    ],
+)
+def test_what_a_block_relies_on_is_read_from_its_names(codes, relies):
+    assert relied_on(len(codes) - 1, [names(code) for code in codes]) == relies
+
+
+def test_results_are_of_a_model_and_a_cap(notes, monkeypatch):
+    source = document(["from optim_hunter.experiments.cap import capped\nprint(capped(100))"])
+    assert notes(source).printed == ["100"]
+    capped = notes(source, "--seeds", "3")
+    assert (capped.ran, capped.printed) == (["1"], ["3"])
+    assert "capped at 3" in capped.page
+    monkeypatch.setenv("OPTIM_HUNTER_SEEDS_CAP", "7")
+    assert notes(source).printed == ["100"]
+    monkeypatch.setenv("OPTIM_HUNTER_MODEL", "linear")
+    assert notes(source).ran == ["1"]
+
+
+def test_a_block_that_fails_shows_its_traceback_and_the_rest_runs(notes):
+    source = document(["x = 5", f"raise ValueError({HOSTILE!r})", "print(x)"])
+    for ran in ("123", "12"):  # what failed is not kept, and relies on nothing but itself
+        outcome = notes(source)
+        assert outcome.code == 1
+        assert outcome.ran == (list(ran) if ran == "123" else ["2"])
+        assert outcome.printed == ["5"]
+        assert "Block 2 failed." in outcome.page
+        assert "ValueError: &lt;script&gt;window.owned" in outcome.page
+        assert "\x1b" not in outcome.page
+        assert "<script>window" not in outcome.page
+        assert outcome.lines[-1].endswith("notes.html is written, but 1 failed: 2")
+
+
+def test_what_relies_on_a_failed_block_is_not_kept(notes, tmp_path):
+    needed = tmp_path / "needed"
+    code = f"from pathlib import Path\nx = Path({str(needed)!r}).read_text()"
+    source = document([code, "try:\n    print(x)\nexcept NameError:\n    print(None)", "print('alone')"])
+    assert notes(source).printed == ["None", "alone"]
+    needed.write_text("there")
+    again = notes(source)
+    assert (again.code, again.printed, again.ran) == (0, ["there", "alone"], ["1", "2"])
+
+
+def test_plain_blocks_run_when_all_are_asked_for(notes):
+    source = "```python\nx = 2\nprint('<b>')" + FIGURE.format(3) + "print('after')\n```\n\n" + block("a", "print('a')")
+    shown = notes(source)
+    assert (shown.ran, shown.printed) == (["a"], ["a"])
+    assert "data-figure" not in shown.page
+    everything = notes(source, "--all")
+    assert everything.ran == ["line 1", "a"]
+    assert everything.printed == ["&lt;b&gt;", "after", "a"]
+    assert everything.page.count('<section class="fragment">') == 1
+
+
+def test_an_interpreter_that_is_killed_leaves_a_page_with_what_there_is(notes):
+    died = notes(document(["print('a')", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "print('c')"]))
+    assert (died.code, died.printed) == (1, ["a"])
+    assert "The interpreter was ended by SIGKILL" in died.page
+    assert "Not run: the interpreter had ended before." in died.page
+    assert died.lines[-1].endswith("2 failed: 2, 3")
+    mended = notes(document(["print('a')", "print('b')", "print('c')"]))
+    assert (mended.ran, mended.printed) == (["2", "3"], ["a", "b", "c"])
+
+
+def test_a_stopped_run_keeps_what_had_finished(notes, tmp_path):
+    slow, begun = tmp_path / "slow", tmp_path / "begun"
+    wait = f"""
+import pathlib, time
+pathlib.Path({str(begun)!r}).touch()
+while pathlib.Path({str(slow)!r}).exists():
+    time.sleep(0.1)"""
+    source = document(["print('a')", wait])
+    slow.touch()
+    (tmp_path / "notes.md").write_text(source)
+    call = f"import sys; from optim_hunter.cli import main; sys.exit(main(['notes', {str(tmp_path / 'notes.md')!r}]))"
+    with subprocess.Popen([sys.executable, "-c", call], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr.readline().startswith("block 1, 1 of 2")
+        while not begun.exists() and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        (line,) = process.stderr.read().splitlines()
+    assert process.returncode == 130
+    assert "stopped at block 2: what had finished is kept" in line
+    slow.unlink()
+    assert notes(source).ran == ["2"]
+
+
+def test_a_damaged_result_is_set_aside_and_made_again(notes, tmp_path):
+    source = document(["print('a')"])
+    before = notes(source)
+    (kept,) = (tmp_path / "cache" / "store").glob("*/*.safetensors")
+    kept.write_bytes(kept.read_bytes()[:-1] + b"?")
+    again = notes(source)
+    assert (again.ran, again.page) == (["1"], before.page)
+    assert any("damaged and is made again" in line for line in again.lines)
+
+
+def test_what_blocks_write_to_stderr_goes_to_the_terminal(notes):
+    told = notes(document(["import sys\nprint('one \\x1b[31mred', file=sys.stderr)\nprint('out')"]))
+    assert told.lines[0] == "one red"
+    assert told.printed == ["out"]
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ('<<execute id="1">>\n```python\n1\n```\n', "line 1: <<execute>> is not closed"),
+        ('\n<<execute id="1">>\n```python\n1\n```\ntext\n<</execute>>', "line 2: .* but line 6 follows"),
+        ('<<execute id="1">>\n```python\n1\n', "line 1: <<execute>> is not closed"),
+        ('<<execute id="1">>\n<</execute>>\n', "line 1: <<execute>> holds no Python block"),
+        ('<<execute id="1">>\n```sh\nls\n```\n<</execute>>\n', "holds no Python block"),
+        ("<<execute>>\n```python\n1\n```\n<</execute>>\n", "has no id"),
+        ("<<execute id=1>>\n```python\n1\n```\n<</execute>>\n", "cannot be read"),
+        ('<<execute id="1" mode="raw">>\n```python\n1\n```\n<</execute>>\n', "unknown mode"),
+        (block("1", "1", "html"), 'output="html" is unknown: it is pandoc or raw'),
+        (block("1", "1") + block("1", "2"), 'line 7: id="1" is that of line 1 as well'),
+        ("text\n\n<</execute>>\n", "line 3: <</execute>> closes nothing"),
+        ("^^^\nan aside\n", "line 1: this aside is not closed"),
+        ("---\ntitle: a: b\n---\n", "line 2: the front matter is no YAML"),
+        ("---\njust words\n---\n", "no list of fields"),
+    ],
+)
+def test_what_is_not_of_the_form_ends_in_one_line(notes, source, reason):
+    outcome = notes(source)
+    assert (outcome.code, outcome.page) == (2, "")
+    (line,) = outcome.lines
+    assert re.search(reason, line)
+    assert "notes.md, line " in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["absent.md"], "absent.md cannot be read"),
+        (["latin.md"], r"latin.md is not UTF-8 \(byte 3\)"),
+        (["good.md", "-o", "no/page.html"], "cannot be written .* name another with -o"),
+        (["good.md", "-o", "folder"], "folder cannot be written"),
+        (["good.md", "-o", "good.md"], "is the document itself"),
+        (["good.md", "--seeds", "0"], "give 1 or more"),
+    ],
+)
+def test_what_cannot_be_read_or_written_ends_in_one_line(tmp_path, monkeypatch, capsys, arguments, reason):
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("latin.md").write_bytes("caf\u00e9".encode("latin-1"))
+    Path("good.md").write_text("words")
+    assert main(["notes", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(reason, line)
+    assert Path("good.md").read_text() == "words"
+
+
+def test_an_unknown_model_is_named_before_anything_runs(notes, monkeypatch):
+    monkeypatch.setenv("OPTIM_HUNTER_MODEL", "smollm2-135")
+    (line,) = notes(document(["1"])).lines
+    assert "did you mean smollm2-135m" in line
+
+
+def test_a_missing_package_is_named_with_the_command_that_installs_it(tmp_path):
+    (tmp_path / "notes.md").write_text("words")
+    code = f"""
+import sys
+sys.modules["nbclient"] = None
+from optim_hunter.cli import main
+sys.exit(main(["notes", {str(tmp_path / "notes.md")!r}]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert (
+        done.stderr == "optim-hunter: notes need nbclient, which is not installed: pip install 'optim-hunter[notes]'\n"
+    )
+
+
+FORM = f"""---
+title: "{HOSTILE}"
+date: 2024-12-01
+reading_time: 30 minutes
+authors: [A, B]
+---
+# First
+
+Words[^1] where \\( a < b \\), $y_1$ is 3 $ and 4 $, and \\(\\text{{{HOSTILE}}}\\).
+
+\\[
+\\frac{{1}}{{2}}
+- 3
+\\]
+
+Then \\[x^2\\] goes on.
+
+^^^
+Some *words* aside
+^^^
+
+## Second
+## Third
+## Fourth
+
+````md
+<<execute id="1">>
+^^^
+````
+
+[^1]: A note.
+[^2]: To which nothing refers.
+"""
+
+
+def test_the_page_shows_what_the_form_allows():
+    page = bare_page(FORM)
+    assert "<h1>&lt;script&gt;window.owned" in page
+    assert "<span>2024-12-01</span><span>30 minutes to read</span><span>authors: A, B</span>" in page
+    assert page.count("<h1") == 1
+    assert re.search(r"<aside>\n<p>Some <em>words</em> aside</p>\n</aside>", page)
+    assert page.count("<math") == page.count("</math>") == 5
+    assert len(re.findall('<math[^>]* display="block"', page)) == 2
+    assert "goes on." in page
+    assert "<mo>&lt;</mo>" in page
+    assert "is 3 $ and 4 $" in page
+    assert "<script>window" not in page
+    assert [found[1] for found in re.findall(r'<a href="#(\w+)">(\w+)</a></li>', page)] == ["Second", "Third", "Fourth"]
+    assert "To which nothing refers." in page
+    assert set(re.findall(r'href="#([\w-]+)"', page)) <= set(re.findall(r'id="([\w-]+)"', page))
+
+
+@given(st.text(alphabet="ab<>&\"'#x;\\{}_^$ 03C\n", min_size=1, max_size=40))
+def test_mathematics_is_one_element_of_well_formed_text(tex):
+    element = ElementTree.fromstring(mathematics(tex, "inline"))
+    assert element.tag in ("{http://www.w3.org/1998/Math/MathML}math", "code")
+    assert all(
+        part.tag.startswith("{http://www.w3.org/1998/Math/MathML}") or part is element for part in element.iter()
+    )
+
+
+def test_pictures_beside_the_document_are_put_into_the_page(tmp_path):
+    (tmp_path / "a b.png").write_bytes(b"\x89PNG")
+    (tmp_path / "secret.txt").write_text("secret")
+    source = "![what it *shows*](a%20b.png) ![gone](gone.png) ![text](secret.txt)"
+    page = page_html(parse(source), {}, tmp_path, "untitled", About("smollm2-135m", None))
+    assert '<img src="data:image/png;base64,iVBORw==" alt="what it shows">' in page
+    assert "[gone: gone.png was not found beside the document]" in page
+    assert "<title>untitled</title>" in page
+
+
+@pytest.mark.skipif(not SEEDS.is_dir(), reason="the seeds' documents are not here (../shared/seeds)")
+def test_the_seeds_documents_are_of_the_form():
+    notes = read(SEEDS / "regression-notes.md")
+    executed = {block.name: block.output for block in notes.blocks if not block.plain}
+    assert executed == {"1": "pandoc", **dict.fromkeys(("2", "9", "8", "3", "4", "5"), "raw")}
+    assert len(notes.blocks) == 9
+    found = [names(block.code) for block in notes.blocks]
+    assert [relied_on(index, found) for index in range(9)] == [set()] * 9
+    page = page_html(notes, {}, SEEDS, "notes", About("smollm2-135m", None))
+    assert "<title>Reverse-Engineering Linear Regression in Language Models Notes</title>" in page
+    assert page.count("<math") == 2
+    assert "L27H28, L28H29, L27H30 look interesting" in re.search(r"<aside>(.*?)</aside>", page, re.DOTALL)[1]
+    assert "Transformers Learn In-Context" in page
+    essay = read(SEEDS / "handcrafting.md")
+    assert not essay.blocks
+    page = page_html(essay, {}, SEEDS, "essay", About("smollm2-135m", None))
+    assert "<title>Thoughts on Hand Crafting Language Models</title>" in page
+    assert page.count("<math") == 3
+
+
+def test_figures_of_several_blocks_draw_with_one_plotly(notes, tmp_path):
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    hostile = f"print({HOSTILE!r})"
+    source = block("a", FIGURE.format(1), "raw") + block("b", FIGURE.format(2), "raw") + block("c", hostile, "raw")
+    page = notes(source)
+    assert page.code == 0
+    assert page.page.count('id="plotly"') == 1
+    with browsing(chromium, tmp_path / "profile") as browser:
+        browser.open(tmp_path / "notes.html", "?draw=all")
+        browser.wait_for("document.querySelectorAll('[data-state=drawn] .main-svg').length >= 2")
+        assert browser.evaluate("document.querySelectorAll('[data-figure]').length") == 2
+        assert browser.evaluate("window.owned === undefined")
+        assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert all("Content Security Policy" in line for line in browser.console)
