@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -242,12 +243,13 @@ class Table:
 class Fit:
     """What a regressor predicts; all NaN with the reason in `missing` where it gives no finite number.
 
-    `warnings` counts what was warned of, by category.
+    `warnings` counts what was warned of, by category; `seconds` are those of the processor.
     """
 
     values: Float[np.ndarray, "test"]
     missing: str | None
     warnings: Mapping[str, int]
+    seconds: float
 
 
 def label_of(name: str, **options: Any) -> str:
@@ -304,6 +306,7 @@ def fit(name: str, table: Table, **options: Any) -> Fit:
         UserError: no such regressor or option.
     """
     unfitted = estimator(name, Case(table.seed, len(table.y_train)), **options)
+    started = time.process_time()
     with _one_thread(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -313,11 +316,11 @@ def fit(name: str, table: Table, **options: Any) -> Fit:
             if type(error).__name__ == "InvalidParameterError":  # scikit-learn keeps the class to itself
                 raise UserError(f"{name}: {error}") from None
             missing = str(error).split("\n", 1)[0]
-    counts = Counter(one.category.__name__ for one in caught)
+    counts, seconds = Counter(one.category.__name__ for one in caught), time.process_time() - started
     if missing is None:
-        return Fit(values, None, counts)
+        return Fit(values, None, counts, seconds)
     reason = f"{name} gives no prediction from {len(table.y_train)} examples: {missing}"
-    return Fit(np.full(len(table.x_test), np.nan), reason, counts)
+    return Fit(np.full(len(table.x_test), np.nan), reason, counts, seconds)
 
 
 def predict(
@@ -340,19 +343,23 @@ def predict(
     return fitted.values
 
 
-def fit_all(names: Sequence[str], tables: Sequence[Table]) -> list[dict[str, Fit]]:
-    """Every regressor on every table, on all cores: a dictionary by name for each table.
+def fit_all(names: Sequence[str], tables: Sequence[Table], workers: int | None = None) -> list[dict[str, Fit]]:
+    """Every regressor on every table: a dictionary by name for each table; by default on all cores.
 
     Processes and not threads: most of these fits hold Python's lock, and warnings are counted process by process.
     """
     from joblib import Parallel, cpu_count, delayed
 
-    workers = cpu_count() if len(tables) >= PARALLEL_FROM else 1
-    return list(Parallel(n_jobs=workers)(delayed(_fit_table)(tuple(names), table) for table in tables))
+    chosen = workers or (cpu_count() if len(tables) >= PARALLEL_FROM else 1)
+    return list(Parallel(n_jobs=chosen)(delayed(_fit_table)(tuple(names), table) for table in tables))
 
 
 def _fit_table(names: Sequence[str], table: Table) -> dict[str, Fit]:
-    return {name: fit(name, table) for name in names}
+    """Without the checks of parameters and arrays, which trees repeat hundreds of times a fit."""
+    from sklearn import config_context
+
+    with config_context(assume_finite=True, skip_parameter_validation=True):
+        return {name: fit(name, table) for name in names}
 
 
 def _one_thread() -> Any:
