@@ -12,9 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from browser import browsing, find_chromium
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from markupsafe import Markup
 
 from optim_hunter import open_language_model, sklearn_regressors
 from optim_hunter.claim import UserError
@@ -24,11 +27,15 @@ from optim_hunter.experiments.attention import attention
 from optim_hunter.experiments.cap import capped, capped_seeds
 from optim_hunter.experiments.claude_wanted_to_try_this import analyze_llm_component_understanding
 from optim_hunter.experiments.logit_diff import generate_logit_diff_batched
+from optim_hunter.experiments.mlp import analyze_mlp_for_specific_tokens
 from optim_hunter.experiments.predicting import Predictions
 from optim_hunter.experiments.regressors_comparison import Comparison, compare_llm_and_regressors, sections
+from optim_hunter.measures.neurons import distances
+from optim_hunter.model_utils import check_token_positions, get_tokenized_prompt
 from optim_hunter.models.language import LanguageModel
 from optim_hunter.observe.engine import Engine
 from optim_hunter.stats.intervals import bootstrap, correlation, student
+from optim_hunter.tasks.prompts import number_text, regression_prompt
 from optim_hunter.tasks.regression import RegressionTask, draw
 from optim_hunter.tasks.regressors import predict
 
@@ -173,6 +180,122 @@ def test_parts_are_scored_by_the_first_line_alone(kernel: LanguageModel) -> None
     assert re.search(r"\d+ of 20 answers of planted:kernel-regression are no number", page.words)
 
 
+# Logit differences
+
+GIVEN = [
+    getattr(sklearn_regressors, name)
+    for name in ("linear_regression", "knn_regression", "baseline_average", "baseline_last", "baseline_random")
+]
+
+
+def first_token(model: LanguageModel, prompt: str, value: float) -> int:
+    """The token that a number begins with where it stands after the prompt."""
+    return model.encode(prompt + number_text(value)).ids[len(model.encode(prompt).ids)]
+
+
+def logits_after(model: LanguageModel, prompt: str) -> np.ndarray:
+    """The plain model's logits at the prompt's last token."""
+    with torch.inference_mode():
+        return model.module(torch.tensor([model.encode(prompt).ids])).logits[0, -1].numpy()
+
+
+def test_logit_differences_sum_to_those_of_the_plain_model(tiny_model: LanguageModel) -> None:
+    llm = sklearn_regressors.create_llm_regressor(tiny_model, "tiny", max_new_tokens=1)
+    page = Page(generate_logit_diff_batched(get_dataset_friedman_2, [*GIVEN, llm], 6, 3, tiny_model))
+    episodes = [draw(RegressionTask("friedman_2", examples=6), seed) for seed in range(3)]
+    prompts = [regression_prompt(one).text for one in episodes]
+    logits = [logits_after(tiny_model, prompt) for prompt in prompts]
+    gold = [first_token(tiny_model, prompt, one.gold) for prompt, one in zip(prompts, episodes, strict=True)]
+    own = np.mean([seed[token] - seed.max() for seed, token in zip(logits, gold, strict=True)])
+    published = np.mean([seed[gold[0]] - seed[logits[0].argmax()] for seed in logits])
+    lines = shown_for(page.figure("Accumulated"), "gold vs llm-tiny")
+    assert [line["y"][-1] for line in lines] == pytest.approx([own, published], abs=1e-3)
+    assert lines[0]["x"] == ["embed", "attention 0", "MLP 0", "attention 1", "MLP 1", "attention 2", "MLP 2"]
+
+
+def test_every_pair_is_shown_with_its_seeds_and_tokens_that_are_alike_are_left_out(tiny_model: LanguageModel) -> None:
+    page = Page(generate_logit_diff_batched(get_dataset_friedman_2, GIVEN, 6, 3, tiny_model))
+    rows = {row[0]: int(row[1]) for row in page.rows if len(row) == 5 and " vs " in row[0]}
+    assert len(rows) == 15
+    own = [int(row[1]) for row in page.rows if len(row) == 5 and " vs " in row[0]][:15]
+    alike = int(re.search(r"In (\d+) of 45 cases both answers begin with the same token", page.words)[1])
+    assert alike == 45 - sum(own)
+    assert "gold vs baseline_last" in rows
+    assert len(page.figures) == 4
+
+
+def test_seeds_may_be_named_and_need_not_hold_seed_0(tiny_model: LanguageModel) -> None:
+    page = generate_logit_diff_batched(get_dataset_friedman_2, GIVEN[:2], 5, 2, tiny_model, random_seeds=[3, 8, 9])
+    assert "on 2 seeds" in page
+
+
+def test_too_few_examples_for_a_regressor_are_a_mistake(tiny_model: LanguageModel) -> None:
+    with pytest.raises(UserError, match=r"logit differences of seed 0: .*ask for more"):
+        generate_logit_diff_batched(get_dataset_friedman_2, GIVEN, 4, 1, tiny_model)
+
+
+def shown_for(figure: dict[str, Any], choice: str) -> list[dict[str, Any]]:
+    """The traces that a figure's menu shows for a choice."""
+    (button,) = [one for one in figure["layout"]["updatemenus"][0]["buttons"] if one["label"] == choice]
+    visible = button["args"][0]["visible"]
+    return [trace for trace, seen in zip(figure["data"], visible, strict=True) if seen]
+
+
+# Attention and activations
+
+
+def test_the_planted_head_leads_the_map() -> None:
+    page = Page(
+        attention(open_language_model("planted:output-head"), num_seeds=2, seq_len=5, dataset=get_dataset_friedman_2)
+    )
+    assert "L2H1 puts the largest share of its row on the tokens of the earlier output values" in page.words
+    assert next(row for row in page.rows if row[0].startswith("L"))[0] == "L2H1"
+    assert len(page.figures) >= 3
+
+
+def test_activations_are_what_the_down_projection_takes_in(tiny_model: LanguageModel) -> None:
+    prompt = get_tokenized_prompt(tiny_model, 5, 1, get_dataset_friedman_2, print_prompt=False)
+    outputs, features = check_token_positions(tiny_model, get_dataset_friedman_2, 5, print_info=False)
+    page = Page(analyze_mlp_for_specific_tokens(tiny_model, prompt, outputs, features, num_last_layers=2))
+    seen: list[np.ndarray] = []
+    last = tiny_model.module.model.layers[-1].mlp.down_proj
+    handle = last.register_forward_pre_hook(lambda _, args: seen.append(args[0][0].numpy()))
+    with torch.inference_mode():
+        tiny_model.module(prompt)
+    handle.remove()
+    figure = page.figure("the menu chooses the statistic")
+    for name, of in (("mean", np.mean), ("standard deviation", np.std), ("share above zero", lambda a: np.mean(a > 0))):
+        at_outputs, at_features = (trace["y"][-1] for trace in shown_for(figure, name))
+        assert [at_outputs, at_features] == pytest.approx([of(seen[0][outputs]), of(seen[0][features])], abs=1e-4)
+    assert figure["data"][0]["x"] == ["MLP 1", "MLP 2"]
+    assert "no part of a number" not in page.words
+
+
+def test_places_of_another_prompt_are_noticed(tiny_model: LanguageModel) -> None:
+    prompt = get_tokenized_prompt(tiny_model, 4, 1, get_dataset_friedman_2, print_prompt=False)
+    outputs, features = check_token_positions(tiny_model, get_dataset_friedman_2, 4, print_info=False)
+    page = analyze_mlp_for_specific_tokens(tiny_model, prompt, [place + 1 for place in outputs], [features[0]])
+    assert "are no part of a number" in page
+    for wrong, message in (
+        (([], features), "no place for outputs"),
+        ((outputs, [9999]), "no place 9999 for features"),
+        ((outputs, [*features, outputs[0]]), "each token is of one kind"),
+    ):
+        with pytest.raises(UserError, match=message):
+            analyze_mlp_for_specific_tokens(tiny_model, prompt, *wrong)
+
+
+def test_distance_is_without_what_chance_adds() -> None:
+    generator = np.random.default_rng(0)
+    places = [start + token for start in range(0, 4000, 4) for token in range(2)]
+    outputs, features = (generator.normal(0.2, 1.0, (1, 2000, 60)) for _ in range(2))
+    alike = distances(outputs, features, places, [place + 4000 for place in places])
+    assert abs(alike["squared distance"][0]) < 0.05
+    apart = distances(outputs, features + 0.2, places, [place + 4000 for place in places])
+    assert apart["squared distance"][0] == pytest.approx(0.2**2 / ((0.2**2 + 0.4**2) / 2), rel=0.1)
+    assert np.isnan(distances(outputs[:, :2], features, places[:2], places)["squared distance"][0])
+
+
 # Caps, pages and mistakes
 
 
@@ -245,13 +368,48 @@ def test_too_few_or_constant_seeds_have_no_interval() -> None:
     assert correlation(np.arange(9.0), np.append(np.arange(8.0), np.nan)).n == 8
 
 
+# In a browser
+
+
+def test_all_figures_of_all_experiments_draw(tiny_model: LanguageModel, kernel: LanguageModel, tmp_path: Path) -> None:
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    prompt = get_tokenized_prompt(tiny_model, 4, 1, get_dataset_friedman_2, print_prompt=False)
+    places = check_token_positions(tiny_model, get_dataset_friedman_2, 4, print_info=False)
+    fragments = [
+        compare_llm_and_regressors(get_dataset_friedman_2, REGRESSORS, 4, 3, kernel),
+        generate_logit_diff_batched(get_dataset_friedman_2, GIVEN, 6, 3, tiny_model),
+        attention(tiny_model, 3, 4, get_dataset_friedman_2),
+        analyze_mlp_for_specific_tokens(tiny_model, prompt, *places, num_last_layers=3),
+        analyze_llm_component_understanding(kernel, 3),
+    ]
+    body = Markup("<style>{}</style><main>{}</main>{}").format(
+        fragment.style(), Markup("").join(Markup(one) for one in fragments), fragment.assets()
+    )
+    page = tmp_path / "page.html"
+    page.write_text(fragment.secure(fragment.page("All", body)), encoding="utf-8")
+    with browsing(chromium, tmp_path / "profile") as browser:
+        browser.open(page, "?draw=all")
+        browser.wait_for("[...document.querySelectorAll('[data-figure]')].every(one => one.dataset.state === 'drawn')")
+        assert browser.evaluate("document.querySelectorAll('[data-figure]').length") >= 15
+        assert browser.evaluate("document.querySelectorAll('.plot svg.main-svg').length") >= 30
+        assert browser.console == []
+
+
 # The document's calls
 
 
 @pytest.mark.skipif(not DOCUMENT.is_file(), reason="the document is not beside this repository")
 @pytest.mark.parametrize(
     "function",
-    [compare_llm_and_regressors, generate_logit_diff_batched, analyze_llm_component_understanding, attention],
+    [
+        compare_llm_and_regressors,
+        generate_logit_diff_batched,
+        analyze_llm_component_understanding,
+        attention,
+        analyze_mlp_for_specific_tokens,
+    ],
     ids=lambda function: function.__name__,
 )
 def test_signatures_take_the_documents_calls(function: Any) -> None:

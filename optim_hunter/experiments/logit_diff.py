@@ -98,19 +98,31 @@ def predictors_of(regressors: Sequence[RegressorCallable]) -> dict[str, str]:
 
 
 def differences(seen: Sequence[RegressionObservation], predictors: Mapping[str, str]) -> Differences:
-    """All pairs of all seeds."""
+    """All pairs of all seeds.
+
+    Raises:
+        UserError: too few examples for a predictor.
+    """
     pairs = list(combinations(predictors, 2))
+    candidates = [_candidates(one) for one in seen]
 
     def of(measure: Callable[[Candidates, str, str], Any], none: Any) -> dict[Pair, np.ndarray]:
         return {
             (first, second): np.array(
-                [_or(none, measure, one.candidates, predictors[first], predictors[second]) for one in seen]
+                [_or(none, measure, one, predictors[first], predictors[second]) for one in candidates]
             )
             for first, second in pairs
         }
 
-    components = len(seen[0].candidates.contributions)
+    components = len(candidates[0].contributions)
     return Differences(of(pair_difference, np.full(components, np.nan)), of(observed_difference, np.nan))
+
+
+def _candidates(one: RegressionObservation) -> Candidates:
+    try:
+        return one.candidates
+    except NoValue as reason:
+        raise UserError(f"logit differences of seed {one.episode.seed}: {reason}") from None
 
 
 def _or(none: Any, measure: Callable[..., Any], *arguments: Any) -> Any:
@@ -186,7 +198,7 @@ def _chosen(
         _name(pair): {name: student(change(one.parts[pair])) for name, one in compared.items()}
         for pair in sorted(pairs, key=_model_last)
     }
-    title = "Mean over seeds with 90 % t intervals; the menu chooses the pair"
+    title = f"{heading}: mean over seeds with 90 % t intervals; the menu chooses the pair"
     return Section(heading, text, [Titled(title, by_choice(labels, choices, "logits", kind))])
 
 
