@@ -247,7 +247,7 @@ def test_a_need_that_does_not_exist_is_refused(pytester, claims):
     source = (pytester.path / "test_wrong.py").read_text().replace('seeds="0-29"', 'seeds="0-29", needs={"atention"}')
     (pytester.path / "test_wrong.py").write_text(source)
     run(pytester).stdout.fnmatch_lines(
-        ["*mine/wrong: no need 'atention': choose out of answer, attention, attribution*"]
+        ["*mine/wrong: no need 'atention': choose out of activations, answer, attention, attribution*"]
     )
 
 
