@@ -87,7 +87,7 @@ def test_families_are_what_their_names_say(family, seed, features):
     assert 0 <= y.min() <= y.max() <= 1000
     design = np.column_stack([BASES[family](x), np.ones(len(x))])
     weights, *_ = np.linalg.lstsq(design, y, rcond=None)
-    # The true weights are off by the outputs' rounding, at most 0.005 each; the best fit is no worse in the mean square.
+    # The true weights err by the outputs' rounding, at most 0.005 each; the best fit has no larger mean square.
     assert np.sqrt(np.square(design @ weights - y).mean()) <= 0.005 + 1e-9
     np.testing.assert_array_equal(np.column_stack([x, y]), np.column_stack([x, y]).round(2))
 
