@@ -74,7 +74,7 @@ BEATS_RANDOM = beats(
     ),
     controls={
         "planted:kernel-regression": Verdict.SUPPORTED,
-        "planted:output-head-twin": Verdict.REFUTED,  # answers the mean of a feature
+        "synthetic:extreme-output": Verdict.REFUTED,  # answers the output that is farthest from the mean
     },
 )
 BEATS_KNN = beats(
@@ -84,7 +84,7 @@ BEATS_KNN = beats(
     published="5 nearest neighbours 135,810",
     controls={
         "planted:kernel-regression": Verdict.SUPPORTED,
-        "planted:late-mlp": Verdict.REFUTED,  # answers the last output
+        "planted:output-head-twin": Verdict.REFUTED,  # answers the mean of a feature
     },
 )
 

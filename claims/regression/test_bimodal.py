@@ -46,7 +46,7 @@ BIMODAL = Claim(
         "synthetic:two-error-groups": Verdict.SUPPORTED,
         "synthetic:two-error-groups-twin": Verdict.REFUTED,
     },
-    control_seeds="0-399",
+    control_seeds="0-299",
     made_about=("llama-3.1-8b", "llama-3.1-8b-instruct", "recorded:llama-3.1-8b"),
     seen_seeds="0-99",
     published="on original2 43 of 100 seeds have a squared error below 30,000; mean squared error there 5,553, over "
