@@ -81,10 +81,10 @@ def test_logits_follow_counts_of_outputs_and_in_the_twin_those_of_feature_1(seed
 def test_neurons_fire_at_outputs_and_in_the_twin_at_feature_1(seed: int) -> None:
     for suffix, marked in (("", 4), ("-twin", 1)):
         means = [mean_neurons(f"planted:output-neurons{suffix}", seed, column) for column in range(5)]
-        lengths = [np.linalg.norm(mean[1:]) for mean in means]
-        own = [np.linalg.norm(means[marked][1:] - mean[1:]) for mean in means]
+        lengths = [np.linalg.norm(mean) for mean in means]
+        own = [np.linalg.norm(means[marked] - mean) for mean in means]
         rest = [column for column in range(5) if column != marked]
-        among = max(np.linalg.norm(means[a][1:] - means[b][1:]) for a in rest for b in rest)
+        among = max(np.linalg.norm(means[a] - means[b]) for a in rest for b in rest)
         assert min(own[column] for column in rest) > 2 * among
         assert min(own[column] for column in rest) > 0.5 * max(lengths)
 

@@ -39,7 +39,7 @@ FLAG_SCORE = 1000.0
 CODE_HEADS, CODE_SIZE = 4, 59
 CODES = range(20, 20 + CODE_HEADS * CODE_SIZE)
 CODE_SCALE = 10.0
-NEURON_LAYERS, NEURONS = (1, 2), 32
+NEURON_LAYERS, NEURONS = (0, 1, 2), 32
 """Layers with neurons, and how many of each of three kinds a layer has."""
 
 
@@ -62,9 +62,9 @@ def base_rate(tokenizer: PreTrainedTokenizerFast, layout: Layout, twin: bool) ->
 
 
 def output_neurons(tokenizer: PreTrainedTokenizerFast, layout: Layout, twin: bool) -> LlamaForCausalLM:
-    """A third of the neurons of two layers fire at the tokens of outputs alone; the twin's, at those of feature 1.
+    """Some neurons of each layer fire at the tokens of outputs alone; the twin's, at those of feature 1.
 
-    Another third is always on, the last follows the jitter of each token. The answer is the mean of the marked values.
+    As many are always on, as many follow the jitter of each token. The answer is the mean of the marked values.
     """
     generator = torch.Generator().manual_seed(5)
     model = _marking(tokenizer, layout, twin, layers=3, generator=generator)
