@@ -21,11 +21,13 @@ Steps = tuple[Float[np.ndarray, "bin"], Float[np.ndarray, "edge"]]
 """Shares and the edges of their bins, one more."""
 
 
-def method_bars(names: Sequence[str], series: Mapping[str, Estimate], unit: str, marked: str | None = None) -> Figure:
+def method_bars(
+    names: Sequence[str], series: Mapping[str, Estimate], unit: str, marked: str | None = None, log: bool = False
+) -> Figure:
     """Horizontal bars with intervals, a group for each name, the first on top.
 
-    A single series is blue, but for the one of its names that is `marked`. Where all are above 0 a button chooses a
-    logarithmic axis.
+    A single series is blue, but for the one of its names that is `marked`. Where all are above 0 buttons choose a
+    linear or a logarithmic axis, and `log` says which comes first.
     """
     colours: Sequence[Any] = COLOURS
     if len(series) == 1:
@@ -52,7 +54,10 @@ def method_bars(names: Sequence[str], series: Mapping[str, Estimate], unit: str,
     }
     if all(np.all(one.mean > 0) for one in series.values()):
         scales = [_button(scale, "relayout", {"xaxis.type": scale}) for scale in ("linear", "log")]
-        layout["updatemenus"] = [{**_menu(scales), "type": "buttons", "direction": "right", "x": 1, "xanchor": "right"}]
+        layout["xaxis"]["type"] = "log" if log else "linear"
+        layout["updatemenus"] = [
+            {**_menu(scales), "type": "buttons", "direction": "right", "x": 1, "xanchor": "right", "active": int(log)}
+        ]
     return figure_of(traces, layout)
 
 

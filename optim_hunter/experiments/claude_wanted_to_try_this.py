@@ -12,7 +12,6 @@ from optim_hunter.claim import NoValue
 from optim_hunter.datasets import get_dataset
 from optim_hunter.evidence.experiment_figures import method_bars, predicted_and_true
 from optim_hunter.evidence.fragment import Html, Section, Table, Titled, shown
-from optim_hunter.evidence.text import number
 from optim_hunter.experiments.cap import cap_warnings, capped_seeds
 from optim_hunter.experiments.observing import observations
 from optim_hunter.experiments.predicting import answers
@@ -100,14 +99,17 @@ def _errors(parts: Sequence[Part]) -> Section:
         "errors: which part is understood best cannot be read from it."
     )
     title = "Mean squared error, 90 % bootstrap intervals"
-    return Section("Mean squared error", text, [_bars(parts, squared, title, "squared units of the part's output")])
+    return Section(
+        "Mean squared error", text, [_bars(parts, squared, title, "squared units of the part's output", log=True)]
+    )
 
 
 def _correlations(parts: Sequence[Part]) -> Section:
     estimates = [correlation(part.gold, part.predicted) for part in parts]
     text = (
         "Pearson's correlation over seeds of the answer with the true value. It ignores scale and offset, so that an "
-        f"answer which errs by a factor still correlates, and it is wide for few seeds ({_counts(parts)})."
+        f"answer which errs by a factor still correlates, and it is wide for few seeds ({_counts(parts)}). "
+        "A part without a bar has the same answer for every seed."
     )
     points = {part.formula: (part.gold, part.predicted, [one.episode.seed for one in part.seen]) for part in parts}
     figures = [
@@ -128,13 +130,13 @@ def _answers(parts: Sequence[Part], name: str) -> Section:
     return Section("Answers without a number", text, tables=tables)
 
 
-def _bars(parts: Sequence[Part], estimates: Sequence[Estimate], title: str, unit: str) -> Titled:
+def _bars(parts: Sequence[Part], estimates: Sequence[Estimate], title: str, unit: str, log: bool = False) -> Titled:
     names = [part.formula for part in parts]
-    return Titled(title, method_bars(names, {"model": stacked(estimates)}, unit))
+    return Titled(title, method_bars(names, {"model": stacked(estimates)}, unit, log=log))
 
 
 def _counts(parts: Sequence[Part]) -> str:
     counted = [int(np.isfinite(part.predicted).sum()) for part in parts]
     seeds = len(parts[0].seen)
     fewest = min(counted)
-    return f"n = {number(seeds)} seeds" if fewest == seeds else f"n = {fewest} to {max(counted)} of {seeds} seeds"
+    return f"n = {seeds} seeds" if fewest == seeds else f"n = {fewest} to {max(counted)} of {seeds} seeds"

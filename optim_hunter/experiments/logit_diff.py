@@ -136,7 +136,6 @@ def sections(compared: Mapping[str, Differences], seeds: int) -> list[Section]:
     """What is shown of the differences with each seed's own tokens and with seed 0's."""
     labels = component_names(next(iter(compared[OWN].parts.values())).shape[1])
     return [
-        _overview(compared, labels, seeds),
         _chosen(
             "Accumulated along the residual stream",
             "The difference of the two logits if the model ended after a component, through the final norm's own "
@@ -156,6 +155,7 @@ def sections(compared: Mapping[str, Differences], seeds: int) -> list[Section]:
             "of direction, and direct attribution sees no effect that goes through later components.",
             compared, labels, np.abs, "bars",
         ),
+        _overview(compared, labels, seeds),
     ]  # fmt: skip
 
 
@@ -199,7 +199,17 @@ def _chosen(
         for pair in sorted(pairs, key=_model_last)
     }
     title = f"{heading}: mean over seeds with 90 % t intervals; the menu chooses the pair"
+    shown_first, series = next(iter(choices.items()))
+    text = f"{text} {_seen(shown_first, series[OWN], labels)}"
     return Section(heading, text, [Titled(title, by_choice(labels, choices, "logits", kind))])
+
+
+def _seen(pair: str, one: Estimate, labels: Sequence[str]) -> str:
+    """What a pair's means say, in a sentence."""
+    if not np.isfinite(one.mean).all():
+        return f"{pair}: both answers begin with the same token in every seed."
+    farthest, n = int(np.abs(one.mean).argmax()), int(one.n.max())
+    return f"{pair} is farthest from 0 at {labels[farthest]}: {number(float(one.mean[farthest]))} (n = {n} seeds)."
 
 
 def _table(kind: str, one: Differences, labels: Sequence[str]) -> Table:

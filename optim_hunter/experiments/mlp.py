@@ -112,16 +112,22 @@ def _statistics(kinds: Kinds, labels: Sequence[str]) -> Section:
     found = {kind: statistics(activations) for kind, activations in kinds.items()}
     choices = {name: {kind: _without_interval(one[name]) for kind, one in found.items()} for name in found["outputs"]}
     length = list(found["outputs"])[-1]
-    ratio = found["outputs"][length] / found["features"][length]
-    widest = int(np.abs(np.log(ratio)).argmax()) if np.all(np.isfinite(ratio) & (ratio > 0)) else 0
     text = (
-        f"{_counts(kinds)} Activations at an output's token are {number(float(ratio[widest]))} times as long as those "
-        f"at a feature's in {labels[widest]}, where the two differ most. Tokens of one prompt are no replicates, so "
-        "there is no interval here; the claim about activations compares them over seeds."
+        f"{_counts(kinds)} {_longest(found['outputs'][length], found['features'][length], labels)}Tokens of one "
+        "prompt are no replicates, so there is no interval here; the claim about activations compares them over seeds."
     )
     title = "Over tokens and neurons, layer by layer; the menu chooses the statistic"
     figure = by_choice(labels, choices, "input of the down projection", "lines")
     return Section("Statistics", text, [Titled(title, figure)], [_table(found, labels)])
+
+
+def _longest(outputs: Float[np.ndarray, "layer"], features: Float[np.ndarray, "layer"], labels: Sequence[str]) -> str:
+    """In which layer the lengths of both kinds differ most; nothing where neurons rest."""
+    if not (np.all(outputs > 0) and np.all(features > 0)):
+        return ""
+    widest = int(np.abs(np.log(outputs / features)).argmax())
+    ratio = number(float(outputs[widest] / features[widest]))
+    return f"Activations at an output's token are {ratio} times as long as those at a feature's in {labels[widest]}. "
 
 
 def _table(found: Mapping[str, Mapping[str, Float[np.ndarray, "layer"]]], labels: Sequence[str]) -> Table:
@@ -140,7 +146,7 @@ def _distances(kinds: Kinds, places: Mapping[str, Sequence[int]], labels: Sequen
     seen = (
         f"It is largest in {labels[int(apart.argmax())]}, {number(float(apart.max()))}. "
         if np.isfinite(apart).all()
-        else "One number of a kind cannot be split into halves. "
+        else "It is not defined where a kind has a single number, or nothing is active. "
     )
     text = (
         "Squared distance of the mean activation at outputs from that at features, in units of the mean squared length "
