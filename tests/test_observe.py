@@ -1,14 +1,11 @@
 """The pass over regression prompts: what it shows, what it costs, and what it refuses."""
 
 import copy
-import string
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import tokenizers
 import torch
-from transformers import PreTrainedTokenizerFast
 
 from fixtures.architectures import DISAGREEING, NOT_CLOSING, random_model
 from fixtures.models import language_model
@@ -30,6 +27,7 @@ TASK = RegressionTask(examples=5)
 SHORTER = replace(TASK, examples=3)
 SEEDS = frozenset(range(10))
 SERVED = frozenset({"answer", "attribution", "attention"})
+"""The needs of `test_needs.py` run on the same machinery."""
 EVERYTHING = Asked(SERVED, SEEDS)
 PROBE_PASSES, PROBE_TOKENS = 2 * len(PROBE_LENGTHS), 2 * sum(PROBE_LENGTHS)
 """What it costs to compare the pass with the model's own code."""
@@ -58,19 +56,6 @@ def assert_same(one, other):
     if one.attribution is not None:
         assert one.attribution.pair_text == other.attribution.pair_text
         np.testing.assert_allclose(one.attribution.contributions, other.attribution.contributions, atol=1e-4)
-
-
-@pytest.fixture(scope="module")
-def spelling_model(tiny_model):
-    """Reads characters, so that its prompts differ in length and a batch of them needs padding."""
-    characters = {character: place for place, character in enumerate(["[UNK]", "[BOS]", "[EOS]", *string.printable])}
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(characters, "[UNK]"))
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Split(tokenizers.Regex(r"[\s\S]"), behavior="isolated")
-    tokenizer.decoder = tokenizers.decoders.Fuse()
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, unk_token="[UNK]", bos_token="[BOS]", eos_token="[EOS]"
-    )  # fmt: skip
-    return replace(tiny_model, tokenizer=fast)
 
 
 @pytest.mark.parametrize("queries", [1, 3])

@@ -91,21 +91,7 @@ class Batch:
         Raises:
             InvalidInstrument: logits are not finite, or a check of the instruments fails.
         """
-        for _, tasks in groupby(sorted(self.missing, key=_wording), key=_wording):
-            yield from self._run_levels(self._levels(list(tasks)))
-
-    def _levels(self, tasks: Sequence[RegressionTask]) -> list[Level]:
-        """In ascending number of examples, so that each continues what those before it have in common with it."""
-        ordered = sorted(tasks, key=_examples)
-        return [self._level(list(level)) for _, level in groupby(ordered, key=_examples)]
-
-    def _level(self, tasks: Sequence[RegressionTask]) -> Level:
-        queries = range(max(task.queries_per_seed for task in tasks))
-        prompts = [[self.pose(tasks[0], seed, query) for query in queries] for seed in self.seeds]
-        return Level({task: self.missing[task] for task in tasks}, prompts)
-
-    def _run_levels(self, levels: Sequence[Level]) -> Iterator[Shown]:
-        rows = range(len(self.seeds))
+        levels, rows = self._levels(), range(len(self.seeds))
         lengths = [stems([level.sharable(row) for level in levels]) for row in rows]
         stem, done, sums = self.engine.start(len(rows)), [0] * len(rows), None
         for index, level in enumerate(levels):
@@ -118,6 +104,16 @@ class Batch:
             done, queries = until, len(level.prompts[0])
             alone = index == len(levels) - 1 and queries == 1
             yield from self._show(level, stem if alone else stem.branch(queries), done, sums)
+
+    def _levels(self) -> list[Level]:
+        """Tasks that put the same prompts, in ascending number of examples."""
+        ordered = sorted(self.missing, key=lambda task: task.examples)
+        return [self._level(list(level)) for _, level in groupby(ordered, key=lambda task: task.examples)]
+
+    def _level(self, tasks: Sequence[RegressionTask]) -> Level:
+        queries = range(max(task.queries_per_seed for task in tasks))
+        prompts = [[self.pose(tasks[0], seed, query) for query in queries] for seed in self.seeds]
+        return Level({task: self.missing[task] for task in tasks}, prompts)
 
     def _show(self, level: Level, stream: Stream, done: Sequence[int], stem_sums: Sums | None) -> Iterator[Shown]:
         prompts = [posed for row in level.prompts for posed in row]
@@ -171,14 +167,6 @@ class Batch:
         except InvalidInstrument as error:
             raise InvalidInstrument(f"{model.name}, {sight.posed.label}: {error}") from None
         return Part(part.shown, checks)
-
-
-def _wording(task: RegressionTask) -> str:
-    return task.template
-
-
-def _examples(task: RegressionTask) -> int:
-    return task.examples
 
 
 def _added(sums: Sums | None, further: Sums | None) -> Sums | None:
