@@ -226,8 +226,12 @@ def test_a_damaged_result_is_set_aside_and_made_again(notes, tmp_path):
 
 
 def test_what_blocks_write_to_stderr_goes_to_the_terminal(notes):
-    told = notes(document(["import sys\nprint('one \\x1b[31mred', file=sys.stderr)\nprint('out')"]))
-    assert told.lines[0] == "one red"
+    told = notes(
+        document(
+            ["import sys\nprint('1 %\\rone \\x1b[31mred', file=sys.stderr)\nprint('out')\nfrom tqdm.auto import tqdm"]
+        )
+    )
+    assert told.lines[:2] == ["one red", "block 1, 1 of 1, 0 s"]
     assert told.printed == ["out"]
 
 

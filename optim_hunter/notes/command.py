@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from optim_hunter.notes.document import Block, Document, read
 from optim_hunter.notes.page import About, page_html
 from optim_hunter.notes.results import Kept, Result, Setting
 from optim_hunter.notes.run import Run, run_blocks
+
+OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)")
+"""What a bar of progress wrote and then wrote over."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def _run(document: Document, indices: Sequence[int], setting: Setting, console: 
             kept_too = "what had finished is kept, and the same command goes on from there"
             raise KeyboardInterrupt(f"stopped at {told.current}: {kept_too}") from None
     for problem in kept.problems:
-        console.print(Text(visible(problem)))
+        console.print(Text(visible(problem)), soft_wrap=True)
     if blocks:
         console.print(
             f"{len(blocks)} blocks: {len(run.ran)} ran, {len(blocks) - len(run.ran)} as kept", highlight=False
@@ -133,9 +137,12 @@ class Told:
     def ends(self, block: Block, result: Result, messages: str) -> None:
         """Print what the block wrote to stderr, and a line: which block, how long, whether it failed."""
         if messages.strip():
-            self._console.print(Text(visible(Text.from_ansi(messages).plain.rstrip())))
+            self._say(Text.from_ansi(OVERWRITTEN.sub("", messages)).plain.rstrip())
         state = f", failed: {result.error.splitlines()[-1]}" if result.error else ""
-        self._console.print(Text(visible(f"{_named(block)}, {self._place}, {duration(result.seconds)}{state}")))
+        self._say(f"{_named(block)}, {self._place}, {duration(result.seconds)}{state}")
+
+    def _say(self, text: str) -> None:
+        self._console.print(Text(visible(text)), soft_wrap=True)
 
 
 def _named(block: Block) -> str:

@@ -73,7 +73,7 @@ def running_kernel(folder: Path, environment: Mapping[str, str]) -> Iterator[Ker
     with ExitStack() as stack:
         private = stack.enter_context(TemporaryDirectory(prefix="optim-hunter-", ignore_cleanup_errors=True))
         client = _client(private)
-        variables = {**os.environ, "IPYTHONDIR": private, "PYDEVD_DISABLE_FILE_VALIDATION": "1", **environment}
+        variables = {**os.environ, **_quiet(), "IPYTHONDIR": private, **environment}
         try:
             stack.enter_context(client.setup_kernel(cwd=str(folder), env=variables, cleanup_kc=True))
         except RuntimeError as error:
@@ -85,6 +85,12 @@ def running_kernel(folder: Path, environment: Mapping[str, str]) -> Iterator[Ker
         except KeyboardInterrupt:
             client.shutdown_kernel = "immediate"  # it is in the midst of a block
             raise
+
+
+def _quiet() -> dict[str, str]:
+    """Variables that spare the reader what a kernel says where no notebook shows it: of its debugger, of tqdm's widgets."""
+    filters = [os.environ.get("PYTHONWARNINGS", ""), "ignore:IProgress not found"]
+    return {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONWARNINGS": ",".join(filter(None, filters))}
 
 
 def _client(private: str) -> NotebookClient:
