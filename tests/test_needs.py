@@ -234,14 +234,18 @@ def test_together_shows_what_alone_shows(spelling_model, rows_at_once):
 
 
 def test_a_prompt_that_nothing_is_asked_of_may_share_its_test_case(spelling_model):
-    """Its first characters are those of an example of the longer prompt, whose activations count."""
-    plan = {SHORTER: Asked({"attention"}, SEEDS), TASK: Asked({"activations"}, SEEDS)}
-    together = pass_over(spelling_model, plan)
-    for seed in SEEDS:
-        seen = together.observe(TASK, seed).activations
-        alone = pass_over(spelling_model, {TASK: Asked({"activations"}, {seed})}).observe(TASK, seed).activations
-        np.testing.assert_allclose(seen.output_halves, alone.output_halves, atol=1e-5)
-        np.testing.assert_allclose(seen.feature_halves, alone.feature_halves, atol=1e-5)
+    """The digits with which it begins are those of an example of the longer prompt, whose activations count."""
+
+    def begins(seed):
+        return [number_text(features[0])[:2] for features in
+                (draw(SHORTER, seed).test_features, draw(TASK, seed).features[SHORTER.examples])]  # fmt: skip
+
+    seed = next(seed for seed in range(1000) if len(set(begins(seed))) == 1)
+    plan = {SHORTER: Asked({"attention"}, {seed}), TASK: Asked({"activations"}, {seed})}
+    seen = pass_over(spelling_model, plan).observe(TASK, seed).activations
+    alone = pass_over(spelling_model, {TASK: Asked({"activations"}, {seed})}).observe(TASK, seed).activations
+    np.testing.assert_allclose(seen.output_halves, alone.output_halves, atol=1e-5)
+    np.testing.assert_allclose(seen.feature_halves, alone.feature_halves, atol=1e-5)
 
 
 def test_new_needs_cost_no_pass_of_their_own(tiny_model):
