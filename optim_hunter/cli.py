@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"optim-hunter: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as error:
-        print(f"optim-hunter: {error or 'stopped'}", file=sys.stderr)
+        print(f"optim-hunter: {str(error) or 'stopped'}", file=sys.stderr)
         return 130
     return 0
 

@@ -94,7 +94,6 @@ FUNCTION = ["k = 3", "def f():\n    return k", "print('a')", "print(f())"]
     [
         (APART, {4: "print(n + 3)"}, "14"),
         (APART, {3: "print('c')"}, "134"),
-        (APART, {2: "print('c')"}, "1234"),
         (APART, {1: "n = 2"}, "1234"),
         (APART, {5: "print('alone')"}, "5"),
         (SEEDED, {3: "import random\nprint(random.randint(0, 9**9))"}, "13"),

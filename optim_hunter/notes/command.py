@@ -57,9 +57,7 @@ def make_notes(source: Path, out: Path | None, everything: bool, cap: int | None
     run = _run(document, indices, Setting(model, cap, source.parent.resolve()), console)
     results = {index: run.results[place] for place, index in enumerate(indices)}
     content = page_html(document, results, source.parent, source.stem, About(model, cap))
-    unfinished = page.with_name(f".{page.name}.unfinished")
-    unfinished.write_text(content, encoding="utf-8")
-    unfinished.replace(page)
+    _write_whole(page, content)
     return Made(page, [document.blocks[indices[place]].name for place in run.failed])
 
 
@@ -79,14 +77,30 @@ def _require_writable(page: Path, source: Path) -> None:
     """Before hours of work, not after them."""
     if page.resolve() == source.resolve():
         raise UserError(f"{page} is the document itself: name another page with -o")
+    if page.is_dir():
+        raise UserError(f"{page} cannot be written (it is a folder): name another with -o")
     try:
-        if page.is_dir():
-            raise IsADirectoryError(0, "it is a folder")
-        unfinished = page.with_name(f".{page.name}.unfinished")
-        unfinished.touch()
-        unfinished.unlink()
+        _unfinished(page).touch()
+        _unfinished(page).unlink()
     except OSError as error:
-        raise UserError(f"{page} cannot be written ({error.strerror}): name another with -o") from None
+        raise _unwritable(page, error) from None
+
+
+def _write_whole(page: Path, content: str) -> None:
+    try:
+        _unfinished(page).write_text(content, encoding="utf-8")
+        _unfinished(page).replace(page)
+    except OSError as error:
+        _unfinished(page).unlink(missing_ok=True)
+        raise _unwritable(page, error) from None
+
+
+def _unfinished(page: Path) -> Path:
+    return page.with_name(f".{page.name}.unfinished")
+
+
+def _unwritable(page: Path, error: OSError) -> UserError:
+    return UserError(f"{page} cannot be written ({error.strerror}): name another with -o")
 
 
 def _run(document: Document, indices: Sequence[int], setting: Setting, console: Console) -> Run:

@@ -88,7 +88,7 @@ def running_kernel(folder: Path, environment: Mapping[str, str]) -> Iterator[Ker
 
 
 def _quiet() -> dict[str, str]:
-    """Variables that spare the reader what a kernel says where no notebook shows it: of its debugger, of tqdm's widgets."""
+    """Variables that spare the reader what a kernel says of its debugger, and tqdm of a notebook that is none."""
     filters = [os.environ.get("PYTHONWARNINGS", ""), "ignore:IProgress not found"]
     return {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONWARNINGS": ",".join(filter(None, filters))}
 
