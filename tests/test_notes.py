@@ -81,7 +81,7 @@ def test_blocks_share_one_interpreter_and_nothing_runs_twice(notes):
     assert (first.code, first.ran, first.printed) == (0, ["1", "2", "3"], ["2", "6"])
     second = notes(source)
     assert second.page == first.page
-    assert second.lines == ["3 blocks: 0 ran, 3 as kept"]
+    assert second.lines == ["blocks: 0 ran, 3 as kept"]
 
 
 APART = ["n = 1", "print('a')", "print('b')", "print(n + 2)"]
@@ -186,6 +186,7 @@ def test_an_interpreter_that_is_killed_leaves_a_page_with_what_there_is(notes):
     assert (died.code, died.printed) == (1, ["a"])
     assert "The interpreter was ended by SIGKILL" in died.page
     assert "Not run: the interpreter had ended before." in died.page
+    assert died.lines[-2] == "blocks: 2 ran, 0 as kept"
     assert died.lines[-1].endswith("2 failed: 2, 3")
     mended = notes(document(["print('a')", "print('b')", "print('c')"]))
     assert (mended.ran, mended.printed) == (["2", "3"], ["a", "b", "c"])

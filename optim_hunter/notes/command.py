@@ -115,9 +115,7 @@ def _run(document: Document, indices: Sequence[int], setting: Setting, console: 
     for problem in kept.problems:
         console.print(Text(visible(problem)), soft_wrap=True)
     if blocks:
-        console.print(
-            f"{len(blocks)} blocks: {len(run.ran)} ran, {len(blocks) - len(run.ran)} as kept", highlight=False
-        )
+        console.print(f"blocks: {len(run.ran)} ran, {len(run.recalled)} as kept", highlight=False)
     return run
 
 

@@ -39,6 +39,11 @@ class Run:
     ran: list[int] = field(default_factory=list)
 
     @property
+    def recalled(self) -> list[int]:
+        """Indices of the blocks whose result is one that had been kept."""
+        return [index for index in sorted(self.results) if index not in self.ran and index not in self.failed]
+
+    @property
     def failed(self) -> list[int]:
         """Indices of the blocks without a result."""
         return sorted(index for index, result in self.results.items() if result.error is not None)
