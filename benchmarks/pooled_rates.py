@@ -3,7 +3,7 @@
     python benchmarks/pooled_rates.py [DRAWS]
 
 Prints, for each statistic over seeds and kind of numbers, the shares of draws in which it calls *supported* and
-*refuted* at α = 5 %; both should be 5 %. docs/design.md has the table of 2,000 draws.
+*refuted* at α = 5 %; both should be 5 %. docs/design.md has the table of 1,000 draws.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def rates(name: str, draw: Draw, seeds: int, draws: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    draws = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
+    draws = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     for name, what, draw in CASES:
         found = [rates(name, draw, seeds, draws) for seeds in SEEDS]
         cells = " | ".join(f"{100 * above:.1f}, {100 * below:.1f}" for above, below in found)
