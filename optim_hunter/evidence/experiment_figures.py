@@ -56,7 +56,7 @@ def method_bars(
         scales = [_button(scale, "relayout", {"xaxis.type": scale}) for scale in ("linear", "log")]
         layout["xaxis"]["type"] = "log" if log else "linear"
         layout["updatemenus"] = [
-            {**_menu(scales), "type": "buttons", "direction": "right", "x": 1, "xanchor": "right", "active": int(log)}
+            {**_menu(scales), "type": "buttons", "direction": "right", "x": 0, "xanchor": "left", "active": int(log)}
         ]
     return figure_of(traces, layout)
 

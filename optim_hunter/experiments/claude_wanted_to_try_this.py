@@ -109,7 +109,7 @@ def _correlations(parts: Sequence[Part]) -> Section:
     text = (
         "Pearson's correlation over seeds of the answer with the true value. It ignores scale and offset, so that an "
         f"answer which errs by a factor still correlates, and it is wide for few seeds ({_counts(parts)}). "
-        "A part without a bar has the same answer for every seed."
+        "A part without a bar has the same answer for every seed, or fewer than two answers."
     )
     points = {part.formula: (part.gold, part.predicted, [one.episode.seed for one in part.seen]) for part in parts}
     figures = [

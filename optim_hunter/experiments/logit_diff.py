@@ -182,7 +182,7 @@ def _largest(sizes: Mapping[Pair, Float[np.ndarray, "component"]], labels: Seque
         return "All answers begin alike: there is no difference to look at."
     mean = np.mean(found, axis=0)
     share = number(100 * float(mean.max() / mean.sum()))
-    return f"{labels[int(mean.argmax())]} adds most: {share} % of all absolute contributions, averaged over pairs."
+    return f"Most is added by {labels[int(mean.argmax())]}: {share} % of all absolute contributions, mean over pairs."
 
 
 def _chosen(

@@ -184,5 +184,5 @@ def _counts(kinds: Kinds) -> str:
     outputs, features = kinds["outputs"], kinds["features"]
     return (
         f"{outputs.shape[1]} tokens of outputs and {features.shape[1]} of features, {outputs.shape[2]:,} neurons a "
-        f"layer, the last {len(outputs)} layers."
+        f"layer, the last {len(outputs)} layers. Zeros that pad a number count as its tokens."
     )

@@ -101,23 +101,28 @@ def sections(compared: Comparison, examples: int, low_error: float) -> list[Sect
 def _squared(compared: Comparison, examples: int) -> Section:
     estimates = {name: bootstrap(compared.squared(name)) for name in compared.methods}
     names = _ranked(estimates)
-    own = np.sort(compared.squared(compared.model))[::-1]
-    heaviest = own[:HEAVIEST].sum() / own.sum() if own.sum() else 0.0
     text = (
         f"Every method saw the same {examples} examples and was asked the same test case of each seed. "
-        f"{_rank(compared, names)}. Squares are dominated by few seeds: the {min(HEAVIEST, len(own))} "
-        f"largest hold {number(100 * float(heaviest))} % of the model's."
+        f"{_rank(compared, names)}. {_heaviest(compared.squared(compared.model))}"
     )
     title = "Mean squared error with 90 % intervals (bootstrap over seeds), lowest on top"
     figure = method_bars(names, {"all seeds": _in_order(estimates, names)}, SQUARED, compared.model)
     return Section("Mean squared error by method", text, [Titled(title, figure)], [_table(compared)])
 
 
+def _heaviest(squared: Float[np.ndarray, "seed"]) -> str:
+    """How much of the model's squared error few seeds hold; nothing where there are only few."""
+    if len(squared) <= HEAVIEST or not squared.any():
+        return ""
+    share = 100 * np.sort(squared)[-HEAVIEST:].sum() / squared.sum()
+    return f"Squares are dominated by few seeds: the {HEAVIEST} largest hold {number(float(share))} % of the model's."
+
+
 def _absolute(compared: Comparison) -> Section:
     estimates = {name: bootstrap(np.abs(error)) for name, error in compared.errors.items()}
     names = _ranked(estimates)
     text = (
-        f"The same errors without squaring, so that no single seed decides: {_rank(compared, names)}. "
+        f"The same errors without squaring, so that no single seed decides. {_rank(compared, names)}. "
         "Overlapping intervals are no test: the claims compare errors seed by seed."
     )
     title = "Mean absolute error with 90 % intervals (bootstrap over seeds), lowest on top"
@@ -181,7 +186,7 @@ def _in_order(estimates: Mapping[str, Estimate], names: Sequence[str]) -> Estima
 def _rank(compared: Comparison, names: Sequence[str]) -> str:
     own = names.index(compared.model)
     ahead = f", behind {names[0]} as the first" if own else ""
-    return f"by mean error {compared.model} is number {own + 1} of {len(names)}{ahead} ({_count(compared)})"
+    return f"By its mean {compared.model} is number {own + 1} of {len(names)}{ahead} ({_count(compared)})"
 
 
 def _count(compared: Comparison) -> str:
