@@ -20,6 +20,8 @@ from optim_hunter.evidence import fragment, text
 from optim_hunter.evidence.figures import Figure, seed_strip, untitled
 from optim_hunter.evidence.forest import common_axis
 
+RELOAD = ' onclick="location.reload()"'
+
 Ledger = Mapping[str, Any]
 Entry = Mapping[str, Any]
 
@@ -75,8 +77,12 @@ def escape_test(cells: list[str], test_id: str) -> None:
 
 
 def secure_file(path: Path) -> None:
-    """Put the policy of `secure` into a page that pytest-html has written with `--self-contained-html`."""
-    path.write_text(secure(path.read_text(encoding="utf-8")), encoding="utf-8")
+    """Put the policy of `secure` into a page that pytest-html has written with `--self-contained-html`.
+
+    The button with which pytest-html reloads the page of a run under way loses its handler: the policy blocks it.
+    """
+    page = path.read_text(encoding="utf-8").replace(RELOAD, "")
+    path.write_text(secure(page), encoding="utf-8")
 
 
 def _render(template: str, ledger: Ledger) -> str:
