@@ -16,7 +16,8 @@ TOLERANCES = {
 """Largest relative error allowed, by the dtype of the weights; those below float32 are not yet measured on Llama.
 
 - residual stream: ‖embed + Σ writes − final residual‖ / ‖final residual‖.
-- attributed difference: |Σ attribution − observed logit difference| / Σ |attribution to the difference|.
+- attributed difference: |Σ attribution − observed logit difference| / Σ |attribution to the difference|; of more than
+  two candidates both in root mean square over their pairs.
 - attention rows: ‖row · values − attention output‖ / ‖attention output‖, worst layer.
 - row sums: |Σ row − 1|, worst head.
 - model's own logits: ‖logits of the pass − logits of the model's own code‖ / ‖the latter‖ on two short prompts.

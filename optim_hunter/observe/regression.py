@@ -41,7 +41,8 @@ class RegressionPass:
         self.batch_seeds = 0
         self.out_of_memory = 0
         self.pose = lru_cache(POSED_PROMPTS)(partial(pose, engine.model))
-        self._predictors = Predictors([*FITTED.values()], {"": self.plan}, store.files, "candidates")
+        own = {_fitted(task): asked for task, asked in plan.items() if task.pair == "own"}
+        self._predictors = Predictors([*FITTED.values()], {"": own}, store.files, "candidates")
         self._sources = Sources(self._reference, self._predictions)
         self._looked_at = False
         self._left_out: dict[RegressionTask, UserError] = {}
@@ -126,8 +127,7 @@ class RegressionPass:
         return self._reference(task, need) if takes_seed_0s(task, seed, query, need) else "own"
 
     def _predictions(self, task: RegressionTask, seed: int, query: int) -> Mapping[str, float]:
-        """What regressors predict; neither words nor pair matter to them."""
-        return self._predictors.predictions(replace(task, pair="own", template="published"), seed, query)
+        return self._predictors.predictions(_fitted(task), seed, query)
 
     # what is run
 
@@ -208,3 +208,8 @@ class RegressionPass:
         self._parts[task, posed.episode.seed, posed.query, need] = shown.part
         compared = self._compared(task, posed.episode.seed, posed.query, need)
         self.store.put(need, posed.prompt.text, compared, shown.part)
+
+
+def _fitted(task: RegressionTask) -> RegressionTask:
+    """The task as regressors see it: neither words nor pair matter to them."""
+    return replace(task, pair="own", template="published")
