@@ -136,8 +136,8 @@ class ClaimsPlugin:
         if not claims or self.config.option.collectonly or self.config.option.claims_register:
             return
         from optim_hunter.observe.store import open_store
-        from optim_hunter.observe.subjects import Options
         from optim_hunter.run import Run
+        from optim_hunter.subjects.subject import Options
 
         keys = {case.key for _, case, _ in selected if case is not None}
         cases = {

@@ -13,12 +13,13 @@ from optim_hunter.claim import MINIMUM_SEEDS, InvalidInstrument, NoValue, UserEr
 from optim_hunter.observe.checks import TOLERANCES
 from optim_hunter.observe.plan import unite
 from optim_hunter.observe.store import Store
-from optim_hunter.observe.subjects import Options, Subject, open_subject
 from optim_hunter.stats.decision import SeedNumber, Tested, examine, mean_of_queries
 from optim_hunter.stats.families import holm
 from optim_hunter.stats.pooled import UndefinedStatisticError
 from optim_hunter.stats.power import seeds_to_settle
 from optim_hunter.stats.verdict import too_many_missing, verdict_of
+from optim_hunter.subjects.opening import open_subject
+from optim_hunter.subjects.subject import Options, Subject
 from optim_hunter.tasks.regression import RegressionTask
 
 Call = Callable[[Any], Any]

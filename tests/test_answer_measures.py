@@ -22,7 +22,7 @@ from optim_hunter.measures.prediction import (
     wins_above_half,
 )
 from optim_hunter.observe.observation import RegressionObservation
-from optim_hunter.observe.synthetic import PREFIX, SYNTHETIC, SyntheticSubject, answering
+from optim_hunter.subjects.synthetic import PREFIX, SYNTHETIC, SyntheticSubject, answering
 from optim_hunter.tasks.regression import RegressionTask, draw
 
 TASK = RegressionTask("linear:4", examples=10)

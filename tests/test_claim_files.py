@@ -8,8 +8,8 @@ import pytest
 import optim_hunter.models.registry as registry
 from optim_hunter.cases import cases_of
 from optim_hunter.claim import MINIMUM_SEEDS, Verdict, parse_seeds
-from optim_hunter.observe.synthetic import PREFIX, SYNTHETIC
 from optim_hunter.stats.pooled import STATISTICS, check_statistics
+from optim_hunter.subjects.synthetic import PREFIX, SYNTHETIC
 
 FILES = sorted((Path(__file__).parents[1] / "claims").glob("*/test_*.py"))
 

@@ -17,7 +17,7 @@ from optim_hunter.observe.plan import unite
 from optim_hunter.observe.posed import pose
 from optim_hunter.observe.regression import RegressionPass
 from optim_hunter.observe.store import Store
-from optim_hunter.observe.subjects import RecordedSubject
+from optim_hunter.subjects.recorded import RecordedSubject
 from optim_hunter.tasks.answers import parse_number
 from optim_hunter.tasks.prompts import Value, number_text, regression_prompt, tokens_of
 from optim_hunter.tasks.regression import RegressionTask, draw

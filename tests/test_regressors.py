@@ -23,7 +23,8 @@ from optim_hunter.observe.plan import Asked
 from optim_hunter.observe.predictions import Predictors, table_of
 from optim_hunter.observe.regression import RegressionPass
 from optim_hunter.observe.store import Store
-from optim_hunter.observe.subjects import Options, open_subject
+from optim_hunter.subjects.opening import open_subject
+from optim_hunter.subjects.subject import Options
 from optim_hunter.tasks.estimators import NeighborSearch
 from optim_hunter.tasks.regression import RegressionTask, draw
 from optim_hunter.tasks.regressors import PUBLISHED_REGRESSORS, REGRESSORS, Table, estimator, fit, fit_all, predict

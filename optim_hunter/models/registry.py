@@ -91,7 +91,7 @@ ENTRIES: Mapping[str, Entry] = {
 
 REGRESSOR = "regressor:"
 PREFIXES: Mapping[str, Kind] = {"recorded:": "recorded", "synthetic:": "synthetic", REGRESSOR: "regressor"}
-"""Kinds that a name's beginning tells; the names behind stand in `observe.synthetic` and in `tasks.regressors`."""
+"""Kinds that a name's beginning tells; the names behind stand in `subjects.synthetic` and in `tasks.regressors`."""
 
 PATTERNS = ("regressor:NAME", "random:NAME", "owner/name@REVISION", "FOLDER")
 """The forms of names that the table cannot list."""

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from importlib import metadata
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-import optim_hunter.models.registry as registry
 from optim_hunter.claim import NoValue
-from optim_hunter.observe.observation import RegressionObservation
-from optim_hunter.observe.plan import Asked, Plan
+from optim_hunter.observe.plan import Plan
 from optim_hunter.observe.store import Store
 from optim_hunter.observe.versions import regressors_engine
-from optim_hunter.tasks.prompts import number_text
 from optim_hunter.tasks.regression import RegressionTask, draw
-from optim_hunter.tasks.regressors import PUBLISHED_REGRESSORS, Fit, Table, fit_all, known
-
-NEED = "regressors"
+from optim_hunter.tasks.regressors import Fit, Table, fit_all, known
 
 
 @dataclass(frozen=True)
@@ -119,73 +113,3 @@ def table_of(task: RegressionTask, seed: int) -> Table:
     episode = draw(task, seed)
     cases = [draw(task, seed, query).test_features for query in range(task.queries_per_seed)]
     return Table(episode.features, episode.outputs, np.array(cases), seed)
-
-
-class WithRegressors:
-    """Another subject whose observations show as well what the published regressors predict."""
-
-    def __init__(self, subject: Any, plans: Mapping[str, Plan], store: Store | None) -> None:
-        self._subject = subject
-        self.predictors = Predictors(PUBLISHED_REGRESSORS, plans, store, NEED)
-
-    def precheck(self, task: RegressionTask, seeds: Sequence[int]) -> None:
-        self._subject.precheck(task, seeds)
-
-    def observe(self, task: RegressionTask, seed: int | None, query: int) -> Any:
-        observation = self._subject.observe(task, seed, query)
-        if task not in self.predictors.seeds or NEED in observation.served:
-            return observation
-        predictions = self.predictors.predictions(task, observation.episode.seed, query)
-        return replace(observation, served=observation.served | {NEED}, predictions=predictions)
-
-    def close(self) -> None:
-        self._subject.close()
-
-    def describe(self) -> dict[str, Any]:
-        described = self._subject.describe()
-        work = dict(described.get("work", {}))
-        work["fits"] = work.get("fits", 0) + self.predictors.fits
-        work["from_store"] = work.get("from_store", 0) + self.predictors.taken
-        return {**described, "work": work}
-
-
-class RegressorSubject:
-    """A regressor in the place of a model: it answers with its prediction, written as prompts write numbers."""
-
-    def __init__(self, name: str, plans: Mapping[str, Plan], store: Store | None) -> None:
-        registry.check_name(name)
-        self.name = name.removeprefix(registry.REGRESSOR)
-        self.predictors = Predictors([self.name], plans, store, "answer")
-
-    def precheck(self, task: RegressionTask, seeds: Sequence[int]) -> None:
-        draw(task, seeds[0])
-
-    def observe(self, task: RegressionTask, seed: int | None, query: int) -> RegressionObservation:
-        """Raises NoValue where it gives no finite prediction."""
-        if seed is None:
-            raise ValueError("a regressor is observed seed by seed")
-        answer = number_text(self.predictors.predictions(task, seed, query)[self.name])
-        return RegressionObservation(draw(task, seed, query), frozenset({"answer"}), answer)
-
-    def close(self) -> None:
-        """There are no weights."""
-
-    def describe(self) -> dict[str, Any]:
-        fitted = f"scikit-learn {metadata.version('scikit-learn')}"
-        note = f"{known(self.name).what}; fitted to the examples of each prompt"
-        source = {"source": fitted, "revision": None, "sha256": None, "licence": "BSD-3-Clause", "note": note}
-        work = {"fits": self.predictors.fits, "from_store": self.predictors.taken}
-        return {"source_of_model": source, "device": "cpu", "dtype": "float64", "corpus": None, "work": work}
-
-
-def asks_regressors(plans: Mapping[str, Plan]) -> bool:
-    """Whether some claim wants to see what regressors predict."""
-    return any(NEED in asked.needs for plan in plans.values() for asked in plan.values())
-
-
-def without_regressors(plans: Mapping[str, Plan]) -> dict[str, Plan]:
-    """What is left for the subject itself to show."""
-    return {
-        name: {task: Asked(asked.needs - {NEED}, asked.seeds) for task, asked in plan.items()}
-        for name, plan in plans.items()
-    }

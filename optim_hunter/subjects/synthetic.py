@@ -14,7 +14,7 @@ import numpy as np
 
 from optim_hunter.claim import UserError
 from optim_hunter.observe.observation import RegressionObservation
-from optim_hunter.observe.synthetic_internals import (
+from optim_hunter.subjects.synthetic_internals import (
     other_pairs_stand_out,
     profiles_alike,
     profiles_differ,

@@ -1,0 +1,52 @@
+"""The linear model of a corpus as the subject of claims."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from optim_hunter.observe.store import Store
+from optim_hunter.subjects.subject import Options
+
+if TYPE_CHECKING:
+    from optim_hunter.observe.stories import StoriesObserver
+
+
+class LinearSubject:
+    """The linear model over 16 tokens, fitted on resamples of a corpus of stories."""
+
+    def __init__(self, name: str, options: Options, store: Store | None) -> None:
+        from optim_hunter.tasks.corpus import read_corpus
+        from optim_hunter.tasks.planted_stories import planted_corpus
+
+        self.corpus = planted_corpus(name) if name.startswith("planted:") else read_corpus(options.corpus)
+        self._store = store
+        self._observers: dict[Any, StoriesObserver] = {}
+
+    def precheck(self, task: Any, seeds: Sequence[int]) -> None:  # noqa: ARG002 - any seed resamples the corpus
+        self._observer(task)
+
+    def observe(self, task: Any, seed: int | None, query: int) -> Any:  # noqa: ARG002 - a fit asks nothing further
+        return self._observer(task).observe(seed)
+
+    def close(self) -> None:
+        """Corpus and fits are small."""
+
+    def describe(self) -> dict[str, Any]:
+        corpus = {"name": self.corpus.name, "sha256": self.corpus.sha256, "note": self.corpus.note}
+        observers = self._observers.values()
+        work = {"fits": sum(one.fits for one in observers), "from_store": sum(one.taken for one in observers)}
+        fitted = corpus | self._fitted()
+        return {"source_of_model": None, "device": "cpu", "dtype": "float64", "corpus": fitted, "work": work}
+
+    def _fitted(self) -> dict[str, Any]:
+        """Windows, tokenizer and strength of the fits; a corpus is fitted for one task in nearly every run."""
+        fitted = [observer.provenance() for observer in self._observers.values()]
+        return fitted[0] if len(fitted) == 1 else {}
+
+    def _observer(self, task: Any) -> StoriesObserver:
+        from optim_hunter.observe.stories import StoriesObserver
+
+        if task not in self._observers:
+            self._observers[task] = StoriesObserver(self.corpus, task, self._store)
+        return self._observers[task]

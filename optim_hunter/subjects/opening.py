@@ -1,0 +1,35 @@
+"""From a registry name to the subject that claims are run on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import optim_hunter.models.registry as registry
+from optim_hunter.observe.plan import Plan
+from optim_hunter.observe.store import Store
+from optim_hunter.subjects.language import LanguageSubject
+from optim_hunter.subjects.linear import LinearSubject
+from optim_hunter.subjects.recorded import RecordedSubject
+from optim_hunter.subjects.regressor import RegressorSubject, WithRegressors, asks_regressors, without_regressors
+from optim_hunter.subjects.subject import Options, Subject
+from optim_hunter.subjects.synthetic import SyntheticSubject
+
+
+def open_subject(name: str, options: Options, plans: Mapping[str, Plan], store: Store | None) -> Subject:
+    """Open what a registry name stands for.
+
+    Raises:
+        UserError: it cannot be opened; the message says what to do.
+    """
+    if asks_regressors(plans):
+        return WithRegressors(open_subject(name, options, without_regressors(plans), store), plans, store)
+    kind = registry.kind(name)
+    if kind == "regressor":
+        return RegressorSubject(name, plans, store)
+    if kind == "recorded":
+        return RecordedSubject(name)
+    if kind == "synthetic":
+        return SyntheticSubject(name)
+    if kind == "linear":
+        return LinearSubject(name, options, store)
+    return LanguageSubject(name, options, plans, store)
