@@ -130,9 +130,54 @@ def test_the_published_names_stand_for_their_data_sets():
         np.testing.assert_array_equal(dataset()[0], table(f"friedman_{number}", 0)[0])
 
 
-@pytest.mark.parametrize("name", ["nope", "linear", "linear:0", "linear:04", "linear:-1", "cubic:3", "original2:x", ""])
+@pytest.mark.parametrize("name", ["nope", "cubic:3", "original2:x", ""])
 def test_an_unknown_data_set_lists_the_known(name):
     for ask in (get_dataset, RegressionTask):
         with pytest.raises(UserError, match=f"no data set {name!r}: choose one of friedman_1, .*linear:N") as refused:
             ask(name)
         assert all(known in str(refused.value) for known in known_names())
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["linear", "linear:", "linear:0", "linear:04", "sine:-1", "quadratic:x", "linear:1001", "linear:" + "9" * 5000],
+)
+def test_a_family_without_its_number_of_features_says_what_is_lacking(name):
+    family = name.partition(":")[0]
+    for ask in (get_dataset, RegressionTask):
+        with pytest.raises(UserError, match=f"N in {family}:N is a whole number from 1 to 1,000"):
+            ask(name)
+    assert table("linear:1000", 0)[0].shape == (64, 1000)
+
+
+BAD_DRAWS = {
+    "random_state -1: a seed is a whole number from 0": {"random_state": -1},
+    "random_state 1.5: a seed is a whole number from 0": {"random_state": 1.5},
+    "random_state '3': a seed is a whole number from 0": {"random_state": "3"},
+    "random_state None: a seed is a whole number from 0": {"random_state": None},
+    "random_state 4294967296: a seed is a whole number from 0": {"random_state": 2**32},
+    "noise -1.0: give a standard deviation": {"noise": -1.0},
+    "noise nan: give a standard deviation": {"noise": np.nan},
+    "noise 'much': give a standard deviation": {"noise": "much"},
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("message", BAD_DRAWS)
+def test_what_is_no_seed_or_no_noise_is_told_in_one_line(name, message):
+    with pytest.raises(UserError, match=message) as error:
+        get_dataset(name)(**BAD_DRAWS[message])
+    assert "\n" not in str(error.value)
+
+
+def test_seeds_of_numpy_are_seeds():
+    np.testing.assert_array_equal(table("friedman_2", np.int64(3), np.float32(0))[0], table("friedman_2", 3)[0])
+
+
+@pytest.mark.parametrize(("name", "most"), [("friedman_2", 50), ("original2", 64), ("linear:3", 64)])
+@pytest.mark.parametrize("wrong", [-1, 0, 2.5, "one more"])
+def test_a_task_takes_as_many_examples_as_a_seed_draws(name, most, wrong):
+    examples = most + 1 if wrong == "one more" else wrong
+    with pytest.raises(UserError, match=f"{examples} examples: choose 1 to {most}, which a seed of {name} draws"):
+        RegressionTask(name, examples=examples)
+    assert len(draw(RegressionTask(name, examples=most), 0).outputs) == most

@@ -154,11 +154,6 @@ def test_tokens_of_a_value_are_those_that_overlap_it(lengths, start, length):
     assert tokens_of(value, offsets) == expected
 
 
-def test_too_many_examples_are_refused():
-    with pytest.raises(UserError, match="51 examples asked for, but a seed draws 50"):
-        draw(RegressionTask(examples=51), 0)
-
-
 def test_an_unknown_data_set_lists_the_known():
     with pytest.raises(UserError, match="no data set 'nope': choose one of friedman_1, friedman_2"):
         draw(RegressionTask("nope"), 0)

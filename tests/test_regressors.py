@@ -131,6 +131,9 @@ def test_the_adaptable_neighbours_depend_on_the_number_of_examples(examples, nei
 
 FAULTS = {
     "no regressor 'knn_regresion': did you mean knn_regression": ("knn_regresion", {}),
+    "no regressor 'mlp_deep': did you mean mlp_deep1, mlp_deep2, mlp_deep3": ("mlp_deep", {}),
+    f"no regressor 'xyz': choose one of {', '.join(REGRESSORS)}$": ("xyz", {}),
+    f"no regressor '': choose one of {', '.join(REGRESSORS)}$": ("", {}),
     "solve_knn has no option 'neighbours': its options are k": ("solve_knn", {"neighbours": 3}),
     "ridge has no option 'alpha': its options are none": ("ridge", {"alpha": 3}),
     "baseline_constant needs the option constant_prediction_value": ("baseline_constant", {}),
@@ -204,6 +207,26 @@ def test_a_function_tells_data_prediction_and_error(name):
     assert (result.x_train is x, result.y_test is gold) == (True, True)
 
 
+WRONG_DATA = {
+    r"y_test has shape \(1,\), but x_test has 3 test cases": {"y_test": [1.0]},
+    r"y_test has shape \(3, 1\), but x_test has 3 test cases": {"y_test": np.ones((3, 1))},
+    r"y_test has shape \(\), but": {"y_test": None},
+    "y_train is no array of numbers": {"y_train": ["many"] * 25},
+    "x_test is no array of numbers": {"x_test": [[1.0], [1.0, 2.0]]},
+    "a regressor takes x_train": {"y_train": np.ones(24)},
+}
+
+
+@pytest.mark.parametrize("message", WRONG_DATA)
+def test_data_that_do_not_belong_together_are_told_in_one_line(message, planted):
+    x, y, z = drawn(2)
+    right = {"x_train": x, "y_train": y, "x_test": z, "y_test": np.zeros(3)}
+    for function in (sklearn_regressors.ridge, sklearn_regressors.create_llm_regressor(planted, "planted")):
+        with pytest.raises(UserError, match=message) as error:
+            function(**right | WRONG_DATA[message])
+        assert "\n" not in str(error.value)
+
+
 def test_labels_say_what_was_asked_for():
     x, y, z = drawn(2)
     gold = np.zeros(3)
@@ -268,6 +291,12 @@ def test_an_answer_that_does_not_end_is_no_number_unless_one_token_was_asked_for
     cut = makers[16](x, y, z, np.zeros(1))
     assert np.isnan(cut.y_predict).all()
     assert "did not end" in cut.metadata["missing"][0]
+
+
+@pytest.mark.parametrize("model", [None, "planted:kernel-regression", object()])
+def test_what_is_no_model_is_told_at_once(model):
+    with pytest.raises(UserError, match="is no language model: give what load_llama_model returns"):
+        sklearn_regressors.create_llm_regressor(model, "planted")
 
 
 def test_only_greedy_answers_are_made(planted):
@@ -338,7 +367,7 @@ def test_beats_average(observation):
 
 def test_regressors_are_controls_of_claims_about_answers_and_may_be_chosen(pytester, monkeypatch):
     shown = "linear_regression", "baseline_average"
-    monkeypatch.setattr("optim_hunter.observe.predictions.PUBLISHED_REGRESSORS", shown)
+    monkeypatch.setattr("optim_hunter.subjects.regressor.PUBLISHED_REGRESSORS", shown)
     pytester.makepyfile(test_mine=CLAIM)
     result = pytester.runpytest_inprocess(
         "-p", "no:cacheprovider", "--claims-out=out", "--claims-store=store", "--claims-model=regressor:ridge"

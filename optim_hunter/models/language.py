@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from jaxtyping import Int
 
+from optim_hunter.claim import UserError
 from optim_hunter.models.sources import Provenance
 
 if TYPE_CHECKING:
@@ -80,3 +81,13 @@ class LanguageModel:
     def to_string(self, tokens: list[int] | Int[Tensor, "token"]) -> str:
         """The text of tokens, special ones shown as the tokenizer writes them."""
         return str(self.tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+
+def check_language_model(model: object) -> None:
+    """Look whether a function of the notes was given a model, before it runs anything.
+
+    Raises:
+        UserError: it was given something else, a name for example.
+    """
+    if not isinstance(model, LanguageModel):
+        raise UserError(f"{model!r} is no language model: give what load_llama_model returns")

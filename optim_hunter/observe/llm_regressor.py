@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from optim_hunter.claim import NoValue, UserError
+from optim_hunter.models.language import LanguageModel, check_language_model
 from optim_hunter.tasks.answers import parse_number
-from optim_hunter.tasks.results import RegressionResult, RegressorCallable, performance
-
-if TYPE_CHECKING:
-    from optim_hunter.models.language import LanguageModel
+from optim_hunter.tasks.prompts import regression_prompt
+from optim_hunter.tasks.regression import Episode
+from optim_hunter.tasks.results import RegressionResult, RegressorCallable, given_data, performance
 
 
 def create_llm_regressor(
@@ -25,8 +26,9 @@ def create_llm_regressor(
     with more an answer that does not end is no number.
 
     Raises:
-        UserError: a temperature other than 0, or no token to answer with.
+        UserError: no language model, a temperature other than 0, or no token to answer with.
     """
+    check_language_model(model)
     if temperature != 0.0:
         raise UserError(f"temperature {temperature}: answers are greedy, so that a seed gives one; pass 0.0")
     if max_new_tokens < 1:
@@ -57,15 +59,24 @@ class LlmRegressor:
         """One prompt for each test case.
 
         Raises:
-            UserError: any option, or a prompt that is longer than the model's context.
+            UserError: any option, data of other shapes, or a prompt that is longer than the model's context.
         """
         if options:
             raise UserError(f"{self.__name__} has no option {sorted(options)[0]!r}: it has none")
-        from optim_hunter.utils import prepare_prompt
+        table, y_test = given_data(x_train, y_train, x_test, y_test)
+        episodes = [Episode(0, table.x_train, table.y_train, case, np.nan) for case in table.x_test]
+        answers = [self._answer(regression_prompt(episode).text) for episode in episodes]
+        values, missing = self._numbers(answers)
+        metadata = {
+            "performance_metrics": performance(y_test, values),
+            "answers": [text for text, _ in answers],
+            "missing": missing,
+            "warnings": {},
+        }
+        return RegressionResult(self.__name__, table.x_train, table.y_train, table.x_test, y_test, values, metadata)
 
-        answers = [
-            self._answer(prepare_prompt(x_train, y_train, x_test[case : case + 1])) for case in range(len(x_test))
-        ]
+    def _numbers(self, answers: Sequence[tuple[str, bool]]) -> tuple[Float[np.ndarray, "test"], list[str]]:
+        """The answers as numbers, NaN where one is none, and why."""
         values, missing = [], []
         for text, ended in answers:
             try:
@@ -73,14 +84,7 @@ class LlmRegressor:
             except NoValue as reason:
                 values.append(np.nan)
                 missing.append(str(reason))
-        predictions = np.array(values)
-        metadata = {
-            "performance_metrics": performance(np.asarray(y_test, dtype=float), predictions),
-            "answers": [text for text, _ in answers],
-            "missing": missing,
-            "warnings": {},
-        }
-        return RegressionResult(self.__name__, x_train, y_train, x_test, y_test, predictions, metadata)
+        return np.array(values), missing
 
     def _number(self, text: str, ended: bool) -> float:
         if not ended and self._most > 1:

@@ -6,11 +6,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral, Real
 
 import numpy as np
 from jaxtyping import Float
 
 from optim_hunter.claim import UserError
+
+SEEDS = 2**32
+"""Seeds below this are those of all generators."""
 
 Features = Float[np.ndarray, "row feature"]
 Outputs = Float[np.ndarray, "row"]
@@ -44,7 +48,12 @@ class DataSet:
         return self.examples + self.tests
 
     def rounded(self, rows: int, seed: int, noise: float = 0.0) -> Rows:
-        """Rows as regressors see them; prompts write at most three decimals of them."""
+        """Rows as regressors see them; prompts write at most three decimals of them.
+
+        Raises:
+            UserError: no seed, or no standard deviation of noise.
+        """
+        _check_drawing(seed, noise)
         features, outputs = self.draw(rows, seed, noise)
         if self.decimals is None:
             return features, outputs
@@ -68,6 +77,14 @@ class DataSet:
             return features[query], float(outputs[query])
         features, outputs = self.rounded(self.examples + query + 1, seed)
         return features[-1], float(outputs[-1])
+
+
+def _check_drawing(seed: object, noise: object) -> None:
+    """NumPy's generators take these seeds, and tell of others in as many ways as there are generators."""
+    if not (isinstance(seed, Integral) and 0 <= int(seed) < SEEDS):
+        raise UserError(f"random_state {seed!r}: a seed is a whole number from 0 to 2³² − 1")
+    if not (isinstance(noise, Real) and 0 <= float(noise) < np.inf):
+        raise UserError(f"noise {noise!r}: give a standard deviation, a number from 0 on")
 
 
 def friedman(number: int, rows: int, seed: int, noise: float) -> Rows:
@@ -161,7 +178,8 @@ DATASETS: Mapping[str, DataSet] = {
     "original2:squared-combination": exact(partial(original2, squared_combination)),
 }
 
-FAMILY = re.compile(rf"({'|'.join(SHAPES)}):([1-9][0-9]*)")
+FAMILY = re.compile(rf"({'|'.join(SHAPES)}):([1-9][0-9]{{0,3}})")
+MOST_FEATURES = 1000
 
 
 def known_names() -> tuple[str, ...]:
@@ -173,12 +191,17 @@ def dataset(name: str) -> DataSet:
     """The data set of a name.
 
     Raises:
-        UserError: no such name.
+        UserError: no such name, or a family without its number of features.
     """
     if name in DATASETS:
         return DATASETS[name]
-    if match := FAMILY.fullmatch(name):
+    match = FAMILY.fullmatch(name)
+    if match and int(match[2]) <= MOST_FEATURES:
         return in_order(partial(additive, match[1], int(match[2])))
+    if (shape := name.partition(":")[0]) in SHAPES:
+        raise UserError(
+            f"no data set {name!r}: N in {shape}:N is a whole number from 1 to {MOST_FEATURES:,}, the number of features"
+        )
     raise UserError(f"no data set {name!r}: choose one of {', '.join(known_names())}")
 
 
@@ -188,6 +211,6 @@ def table(name: str, seed: int, noise: float = 0.0) -> Table:
     Friedman's: 50 examples and one test case; the others: 64 and 32.
 
     Raises:
-        UserError: no such data set.
+        UserError: no such data set, no seed, or no standard deviation of noise.
     """
     return dataset(name).table(seed, noise)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from numbers import Integral
 
 import numpy as np
 from jaxtyping import Float
@@ -39,7 +40,9 @@ class RegressionTask:
             raise UserError(f"no pair {self.pair!r}: choose 'own' or 'seed 0'")
         if not 1 <= self.queries_per_seed <= MOST_QUERIES:
             raise UserError(f"{self.queries_per_seed} queries a seed: choose 1 to {MOST_QUERIES}")
-        dataset(self.dataset)
+        drawn = dataset(self.dataset).examples
+        if not (isinstance(self.examples, Integral) and 1 <= self.examples <= drawn):
+            raise UserError(f"{self.examples} examples: choose 1 to {drawn}, which a seed of {self.dataset} draws")
         named_template(self.template)
 
     @property
@@ -60,8 +63,6 @@ class Episode:
 
     def first(self, examples: int) -> Episode:
         """The same test case after the first `examples` examples only."""
-        if examples > len(self.outputs):
-            raise UserError(f"{examples} examples asked for, but a seed draws {len(self.outputs)}: ask for fewer")
         return Episode(self.seed, self.features[:examples], self.outputs[:examples], self.test_features, self.gold)
 
 
@@ -79,6 +80,6 @@ def draw(task: RegressionTask, seed: int, query: int = 0) -> Episode:
     """The episode of a seed under a task: its examples with the test case of a query.
 
     Raises:
-        UserError: the data set has fewer examples.
+        UserError: the seed is none.
     """
     return episode(task.dataset, seed, query).first(task.examples)

@@ -262,14 +262,16 @@ def known(name: str) -> Regressor:
     """The regressor of a name.
 
     Raises:
-        UserError: there is none; names those that are close.
+        UserError: there is none; names those that begin so or are close, else all.
     """
-    if name not in REGRESSORS:
-        import difflib
+    if name in REGRESSORS:
+        return REGRESSORS[name]
+    import difflib
 
-        close = difflib.get_close_matches(name, REGRESSORS, n=3) or list(PUBLISHED_REGRESSORS)
+    longer = [one for one in REGRESSORS if name and one.startswith(name)]
+    if close := longer or difflib.get_close_matches(name, REGRESSORS, n=3):
         raise UserError(f"no regressor {name!r}: did you mean {', '.join(close)}?")
-    return REGRESSORS[name]
+    raise UserError(f"no regressor {name!r}: choose one of {', '.join(REGRESSORS)}")
 
 
 def check_regressor(name: str) -> None:

@@ -7,7 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float
+from numpy.typing import ArrayLike
 
+from optim_hunter.claim import UserError
 from optim_hunter.tasks.regressors import Table, fit, known, label_of
 
 
@@ -72,17 +74,38 @@ class RegressorFunction:
         Raises:
             UserError: an option that it does not have, or arrays of other shapes.
         """
-        x_train, y_train, x_test, y_test = (
-            np.asarray(values, dtype=float) for values in (x_train, y_train, x_test, y_test)
-        )
-        fitted = fit(self.__name__, Table(x_train, y_train, x_test, random_state), **options)
+        table, y_test = given_data(x_train, y_train, x_test, y_test, random_state)
+        fitted = fit(self.__name__, table, **options)
         metadata = {
             "performance_metrics": performance(y_test, fitted.values),
             "warnings": dict(fitted.warnings),
             "missing": [] if fitted.missing is None else [fitted.missing],
         }
         label = label_of(self.__name__, **options)
-        return RegressionResult(label, x_train, y_train, x_test, y_test, fitted.values, metadata)
+        return RegressionResult(label, table.x_train, table.y_train, table.x_test, y_test, fitted.values, metadata)
+
+
+def given_data(
+    x_train: ArrayLike, y_train: ArrayLike, x_test: ArrayLike, y_test: ArrayLike, random_state: int = 0
+) -> tuple[Table, Float[np.ndarray, "test"]]:
+    """What a function was given, as arrays of numbers; outputs of the test cases stand beside the table.
+
+    Raises:
+        UserError: no numbers, or shapes other than [n, d], [n], [m, d] and [m].
+    """
+    arrays = []
+    for name, values in (("x_train", x_train), ("y_train", y_train), ("x_test", x_test), ("y_test", y_test)):
+        try:
+            arrays.append(np.asarray(values, dtype=float))
+        except (TypeError, ValueError):
+            raise UserError(f"{name} is no array of numbers: give what a data set draws") from None
+    *seen, outputs = arrays
+    table = Table(*seen, seed=random_state)
+    if outputs.shape != (len(table.x_test),):
+        raise UserError(
+            f"y_test has shape {outputs.shape}, but x_test has {len(table.x_test)} test cases: give one output for each"
+        )
+    return table, outputs
 
 
 def performance(y_test: Float[np.ndarray, "test"], y_predict: Float[np.ndarray, "test"]) -> dict[str, float]:
