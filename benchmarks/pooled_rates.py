@@ -3,7 +3,7 @@
     python benchmarks/pooled_rates.py [DRAWS]
 
 Prints, for each statistic over seeds and kind of numbers, the shares of draws in which it calls *supported* and
-*refuted* at α = 5 %; both should be 5 %. docs/design.md has the table of 1,000 draws.
+*refuted* at α = 5 %; both should be 5 %. docs/statistics.md has the table of 1,000 draws.
 """
 
 from __future__ import annotations

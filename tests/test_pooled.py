@@ -208,7 +208,7 @@ def null_draw(name, n, generator):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STATISTICS)
 def test_false_verdicts_of_a_statistic_over_seeds_are_no_more_than_stated(name):
-    """At the smallest effect at most 7 % either way with 100 seeds; docs/design.md has the measured rates."""
+    """At the smallest effect at most 7 % either way with 100 seeds; docs/statistics.md has the measured rates."""
     generator = np.random.default_rng(6)
     results = []
     for _ in range(1000):

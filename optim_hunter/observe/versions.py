@@ -8,29 +8,54 @@ from importlib import metadata
 from pathlib import Path
 
 PASS_SOURCES = (
-    ".",
-    "../tasks/answers.py",
-    "../tasks/datasets.py",
-    "../tasks/prompts.py",
-    "../tasks/regression.py",
-    "../tasks/templates.py",
-    "../models/language.py",
-    "../models/loading.py",
+    "models/language.py",
+    "models/loading.py",
+    "observe/agreement.py",
+    "observe/attend.py",
+    "observe/attribution.py",
+    "observe/batch.py",
+    "observe/candidates.py",
+    "observe/checks.py",
+    "observe/decoding.py",
+    "observe/engine.py",
+    "observe/induction.py",
+    "observe/instruments.py",
+    "observe/kept.py",
+    "observe/layouts.py",
+    "observe/logits.py",
+    "observe/neurons.py",
+    "observe/norms.py",
+    "observe/observation.py",
+    "observe/parts.py",
+    "observe/plan.py",
+    "observe/posed.py",
+    "observe/regression.py",
+    "observe/streams.py",
+    "observe/sums.py",
+    "tasks/answers.py",
+    "tasks/datasets.py",
+    "tasks/prompts.py",
+    "tasks/regression.py",
+    "tasks/templates.py",
 )
-FIT_SOURCES = ("stories.py", "checks.py", "../tasks/stories.py", "../tasks/corpus.py", "../models/linear_problem.py",
-               "../models/linear_solver.py")  # fmt: skip
-REGRESSORS_SOURCES = ("../tasks/regressors.py", "../tasks/estimators.py", "../tasks/solvers.py")
+FIT_SOURCES = (
+    "models/linear_problem.py",
+    "models/linear_solver.py",
+    "observe/checks.py",
+    "observe/stories.py",
+    "tasks/corpus.py",
+    "tasks/stories.py",
+)
+REGRESSORS_SOURCES = ("observe/predictions.py", "tasks/estimators.py", "tasks/regressors.py", "tasks/solvers.py")
 
 
 @cache
 def engine_version(sources: tuple[str, ...], packages: tuple[str, ...]) -> str:
-    """sha256 over files or folders of code, and the versions of the packages that it runs on."""
+    """sha256 over files of this package, and the versions of the packages that they run on."""
     digest = hashlib.sha256()
-    here = Path(__file__).parent
+    package_folder = Path(__file__).parent.parent
     for source in sources:
-        path = here / source
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(file.read_bytes())
+        digest.update((package_folder / source).read_bytes())
     for package in packages:
         digest.update(f"{package} {metadata.version(package)}".encode())
     return digest.hexdigest()

@@ -3,7 +3,7 @@
 Tukey's pseudo-value of seed i is n·θ − (n−1)·θ₋ᵢ, where θ is the statistic of all n seeds and θ₋ᵢ that of all but i.
 For a smooth θ the pseudo-values behave nearly as independent numbers whose mean is θ less its bias of order 1/n, so
 that the t test of `conditions` holds for them (Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter
-11). docs/design.md states the rates that were measured for each statistic of the table.
+11). docs/statistics.md states the rates that were measured for each statistic of the table.
 """
 
 from __future__ import annotations

@@ -1,0 +1,94 @@
+"""The tables of docs/ list the files that there are; imports run one way; what decides a stored pass is hashed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from import_graph import FILES, PACKAGE, ROOT, imported, reached
+
+from optim_hunter.observe.versions import FIT_SOURCES, PASS_SOURCES, REGRESSORS_SOURCES
+
+UNHASHED = {
+    "claim.py": "the vocabulary and the errors",
+    "models/cache.py": "where files lie",
+    "models/sources.py": "where weights come from: the fingerprint in the key tells which they are",
+    "observe/store.py": "how files are written and read: they have a checksum and a format version of their own",
+    "observe/versions.py": "what it lists is hashed",
+}
+"""What passes and fits import without depending on it."""
+
+
+def rows(page: str, heading: str) -> list[list[str]]:
+    """The cells of the table under a heading row."""
+    lines = iter((ROOT / "docs" / page).read_text(encoding="utf-8").splitlines())
+    assert any(line.startswith(heading) for line in lines), f"{page} has no table {heading}"
+    next(lines)
+    table = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        table.append([cell.strip() for cell in line.strip("|").split(" | ")])
+    return table
+
+
+def names(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def layer(path: str) -> str:
+    """The name of design.md's table for a file: its folder below the package, or itself."""
+    folder, slash, _ = path.partition("/")
+    return folder + slash
+
+
+def allowed() -> dict[str, set[str]]:
+    """Layer → the layers that it may import, as design.md's table says."""
+    above: set[str] = set()
+    may: dict[str, set[str]] = {}
+    for held, _, imports in rows("design.md", "| of `optim_hunter/` |"):
+        row = set(names(held))
+        said = above - set(names(imports)) if imports.startswith("rows above") else set(names(imports))
+        may |= dict.fromkeys(row, row | said)
+        above |= row
+    return may
+
+
+def test_design_lists_every_folder_and_file():
+    listed = [name for row in rows("design.md", "| of `optim_hunter/` |") for name in names(row[0])]
+    assert sorted(listed) == sorted({layer(path) for path in FILES})
+
+
+def test_engine_lists_every_file_of_the_pass():
+    listed = [name for row in rows("engine.md", "| file of `observe/` |") for name in names(row[0] + row[1])]
+    there = [file.name for file in (PACKAGE / "observe").glob("*.py") if file.name != "__init__.py"]
+    assert sorted(listed) == sorted(there)
+
+
+def test_imports_run_one_way():
+    may = allowed()
+    assert not {(path, other) for path in FILES for other in imported(path) if layer(other) not in may[layer(path)]}
+
+
+@pytest.mark.parametrize(
+    ("starts", "hashed", "elsewhere"),
+    [
+        pytest.param(("observe/regression.py", "observe/kept.py"), PASS_SOURCES, REGRESSORS_SOURCES, id="pass"),
+        pytest.param(("observe/stories.py",), FIT_SOURCES, (), id="fit"),
+        # The examples' numbers are in the key, so that the code that draws them need not be.
+        pytest.param(("tasks/regressors.py", "observe/predictions.py"), REGRESSORS_SOURCES,
+                     ("observe/plan.py", "tasks/datasets.py", "tasks/regression.py", "tasks/templates.py"),
+                     id="regressors"),
+    ],
+)  # fmt: skip
+def test_what_decides_what_is_stored_is_hashed(starts, hashed, elsewhere):
+    """No more either: a file that is hashed without need discards what it did not make."""
+    assert len(set(hashed)) == len(hashed)
+    assert set(hashed) | set(elsewhere) == reached(starts) - UNHASHED.keys()
+
+
+def test_linked_pages_are_there():
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([\w./-]+\.md)(?:#[\w-]+)?\)", page.read_text(encoding="utf-8")):
+            assert Path(page.parent, target).is_file(), f"{page.name} links to {target}"
