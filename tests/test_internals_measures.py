@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from optim_hunter.claim import NoValue
 from optim_hunter.measures.activations import output_distance_lead, squared_distance
-from optim_hunter.measures.attention import feature_mass_lead, output_mass_lead
+from optim_hunter.measures.attention import (
+    example_feature_lead,
+    example_feature_preference,
+    output_mass_lead,
+    output_preference,
+    query_feature_lead,
+)
 from optim_hunter.measures.attribution import late_mlps_without_last, mlp_lead_over_attention, shares
 from optim_hunter.measures.candidates import (
     base_rate_correlation,
@@ -25,6 +32,8 @@ from optim_hunter.measures.profiles import (
     has_low_error,
     profile_by_depth,
 )
+from optim_hunter.models.language import LanguageModel
+from optim_hunter.observe.attribution import attention_mass
 from optim_hunter.observe.observation import (
     PREDICTORS,
     Activations,
@@ -33,7 +42,8 @@ from optim_hunter.observe.observation import (
     Candidates,
     RegressionObservation,
 )
-from optim_hunter.tasks.regression import Episode
+from optim_hunter.observe.posed import pose
+from optim_hunter.tasks.regression import Episode, RegressionTask
 
 LAYERS = 32
 COMPONENTS = 1 + 2 * LAYERS
@@ -120,10 +130,27 @@ def test_lead_of_mlps_is_odd_in_the_blocks_and_free_of_scale(contributions: np.n
 
 
 def test_mass_leads_are_over_the_median_head_of_the_same_kind() -> None:
-    outputs, features = np.array([[0.1, 0.2, 0.7]]), np.array([[0.8, 0.5, 0.3]])
-    mass = AttentionMass(outputs, features, 10, 40)
+    outputs, query = np.array([[0.1, 0.2, 0.7]]), np.array([[0.3, 0.0, 0.2]])
+    mass = AttentionMass(outputs, np.array([[0.8, 0.4, 0.3]]), query, 10, 44, 4)
     np.testing.assert_allclose(output_mass_lead(mass), [[-0.1, 0.0, 0.5]])
-    np.testing.assert_allclose(feature_mass_lead(mass), [[0.3, 0.0, -0.2]])
+    np.testing.assert_allclose(example_feature_lead(mass), [[0.1, 0.0, -0.3]])
+    np.testing.assert_allclose(query_feature_lead(mass), [[0.1, -0.2, 0.0]])
+    np.testing.assert_allclose(example_feature_preference(mass), np.log2([[0.5 / 4 / 0.1, 0.5, 0.1 / 4 / 0.7]]))
+
+
+@pytest.mark.parametrize("reach", [5, 10, 20, 60])
+def test_a_head_that_looks_at_what_is_near_does_not_attend_to_features(tiny_model: LanguageModel, reach: int) -> None:
+    """Attention that falls with the distance in tokens alone, on a real prompt's layout."""
+    posed = pose(tiny_model, RegressionTask(examples=25), 3)
+    groups = {
+        "outputs": posed.positions_of("output"),
+        "features": posed.positions_of("feature"),
+        "query_features": posed.query_positions,
+    }
+    falling = torch.exp(-torch.arange(len(posed.ids)).flip(0) / reach)
+    mass = attention_mass((falling / falling.sum()).reshape(1, 1, -1), groups)
+    assert example_feature_preference(mass).item() < 0
+    assert -output_preference(mass).item() > 0, "with the test case's own features it would seem to"
 
 
 # profiles

@@ -1,27 +1,37 @@
 """A head looks at the features of the examples when the answer is due."""
 
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
-from optim_hunter.measures.attention import feature_mass_lead, output_preference
+from optim_hunter.measures.attention import example_feature_lead, example_feature_preference, query_feature_lead
 from optim_hunter.tasks.regression import RegressionTask
 
 ATTENDS_FEATURES = Claim(
     id="regression/attends-features",
     statement="From the token that predicts the answer, a head found on one half of the seeds attends more to the "
-    "feature values than to the earlier output values on the other half.",
+    "feature values of the examples than to their output values on the other half.",
     source="Reverse-Engineering Linear Regression in Language Models, notes of December 2024 (G-structure/optim-hunt)",
     conditions=(
         Condition(
             "preference",
-            "log2 of the attention mass per token on feature values over the mass per token on output values",
+            "log2 of the attention mass per token on the examples' feature values over the mass per token on their "
+            "output values; the test case's own features, which stand right before the answer, do not count, since "
+            "any head that looks at what is near looks at them",
             "log2 ratio",
             smallest_effect=1.0,  # a feature token gets twice what an output token gets, as in head-attends-outputs
         ),
         # The ratio alone would be met by a head that looks at neither.
         Condition(
             "mass above median",
-            "attention mass on the feature values minus that of the median head",
+            "attention mass on the examples' feature values minus that of the median head",
             "fraction of the attention row",
             smallest_effect=0.1,  # as in head-attends-outputs
+        ),
+    ),
+    shown=(
+        Condition(
+            "test case above median",
+            "attention mass on the test case's own feature values minus that of the median head",
+            "fraction of the attention row",
+            0.1,
         ),
     ),
     needs=frozenset({"attention"}),
@@ -31,7 +41,7 @@ ATTENDS_FEATURES = Claim(
             "corrected",
             RegressionTask("friedman_2", examples=25),
             models=("smollm2-135m", "llama-3.1-8b", "llama-3.1-8b-instruct"),
-            note="25 examples; all four features of all cases; row of the token that predicts the answer; positions "
+            note="25 examples; all four features of the examples; row of the token that predicts the answer; positions "
             "from each prompt's own characters",
         ),
     ),
@@ -48,4 +58,8 @@ ATTENDS_FEATURES = Claim(
 @claim(ATTENDS_FEATURES)
 def test_attends_features(observation):
     mass = observation.attention
-    return {"preference": -output_preference(mass), "mass above median": feature_mass_lead(mass)}
+    return {
+        "preference": example_feature_preference(mass),
+        "mass above median": example_feature_lead(mass),
+        "test case above median": query_feature_lead(mass),
+    }

@@ -9,7 +9,7 @@ ROW = "fraction of the attention row"
 
 INDUCTION_OVERLAP = Claim(
     id="regression/induction-overlap",
-    statement="The heads that look at the outputs are induction heads: head L27H28, and on any other model the head "
+    statement="The head that looks at the outputs is an induction head: L27H28, and on any other model the head "
     "that puts most attention on the outputs on one half of the seeds, attends from the test case's labels to what "
     "followed the same places of the examples, more than uniform attention does and more than the median head does.",
     source="Reverse-Engineering Linear Regression in Language Models, notes of December 2024 (G-structure/optim-hunt)",

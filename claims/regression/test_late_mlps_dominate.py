@@ -46,8 +46,8 @@ LATE_MLPS_DOMINATE = Claim(
     controls={"planted:late-mlp": Verdict.SUPPORTED, "planted:late-mlp-twin": Verdict.REFUTED},
     made_about=("llama-3.1-8b", "llama-3.1-8b-instruct"),
     seen_seeds="0-99",
-    published="MLPs 27-31 hold 57 % of the absolute direct attribution, MLP 31 alone 48 % "
-    "(mean over seeds of the signed contributions, seed 0's pair)",
+    published="MLPs 27-31 hold 45 % of the absolute direct attribution for average vs LLM, MLP 31 alone 27 %; "
+    "all 28 pairs pooled: 57 % and 48 % (mean over seeds of the signed contributions, seed 0's pairs)",
 )
 
 

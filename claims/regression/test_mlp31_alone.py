@@ -52,8 +52,9 @@ MLP31_ALONE = Claim(
     controls={"planted:before-last-mlp": Verdict.SUPPORTED, "planted:before-last-mlp-twin": Verdict.REFUTED},
     made_about=("llama-3.1-8b", "llama-3.1-8b-instruct"),
     seen_seeds="0-99",
-    published="MLPs 27-30 hold 9.3 %, MLP 31 alone 48 %; four would hold 6.2 % if all 65 components were alike, and "
-    "9.7 % if all MLPs were (mean over seeds of the signed contributions, seed 0's pairs)",
+    published="average vs LLM: MLPs 27-30 hold 18.0 %, MLP 31 alone 27.4 %; four would hold 6.2 % if all 65 components "
+    "were alike, and 9.1 % if all MLPs were; all 28 pairs pooled: 9.3 %, 48.0 %, 6.2 %, 9.7 % (mean over seeds of the "
+    "signed contributions, seed 0's pairs)",
 )
 
 

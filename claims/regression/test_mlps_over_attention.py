@@ -38,7 +38,7 @@ MLPS_OVER_ATTENTION = Claim(
     controls={"planted:late-mlp": Verdict.SUPPORTED, "planted:output-head": Verdict.REFUTED},
     made_about=("llama-3.1-8b", "llama-3.1-8b-instruct"),
     seen_seeds="0-99",
-    published="MLPs hold 77 %, attention 22 % of the absolute direct attribution "
+    published="average vs LLM: MLPs hold 72.8 %, attention 27.1 %; all 28 pairs pooled: 77.5 % and 22.4 % "
     "(mean over seeds of the signed contributions, seed 0's pairs)",
 )
 

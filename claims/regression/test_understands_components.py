@@ -58,7 +58,10 @@ def test_understands_product(observation):
 @pytest.mark.slow
 @claim(
     understands(
-        "inverse-root", "original2:inverse-root", "2/(√x1·√x3)", "mean squared error 0.0167, correlation −0.005"
+        "inverse-root",
+        "original2:inverse-root",
+        "2/(√x1·√x3)",
+        "mean squared error 0.0167, correlation −0.005; the figure calls it 2/√x₁",
     )
 )
 def test_understands_inverse_root(observation):

@@ -24,9 +24,27 @@ def output_mass_lead(mass: AttentionMass) -> Float[np.ndarray, "layer head"]:
     return above_median_head(mass.outputs)
 
 
-def feature_mass_lead(mass: AttentionMass) -> Float[np.ndarray, "layer head"]:
-    """Mass on the feature values minus that of the median head (fraction of the row)."""
-    return above_median_head(mass.features)
+def example_feature_preference(mass: AttentionMass) -> Float[np.ndarray, "layer head"]:
+    """log2 of the mass per token on the examples' feature values over the mass per token on their outputs."""
+    features = np.maximum(_on_examples(mass), MASS_FLOOR) / (mass.feature_tokens - mass.query_feature_tokens)
+    outputs = np.maximum(mass.outputs, MASS_FLOOR) / mass.output_tokens
+    preference: Float[np.ndarray, "layer head"] = np.log2(features / outputs)
+    return preference
+
+
+def example_feature_lead(mass: AttentionMass) -> Float[np.ndarray, "layer head"]:
+    """Mass on the examples' feature values minus that of the median head (fraction of the row)."""
+    return above_median_head(_on_examples(mass))
+
+
+def query_feature_lead(mass: AttentionMass) -> Float[np.ndarray, "layer head"]:
+    """Mass on the test case's feature values minus that of the median head (fraction of the row)."""
+    return above_median_head(mass.query_features)
+
+
+def _on_examples(mass: AttentionMass) -> Float[np.ndarray, "layer head"]:
+    """Mass on the feature values of the examples alone."""
+    return mass.features - mass.query_features
 
 
 def above_median_head(mass: Float[np.ndarray, "layer head"]) -> Float[np.ndarray, "layer head"]:

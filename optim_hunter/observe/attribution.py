@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -49,9 +51,17 @@ def attribute(
     return Attribution(contributions.cpu().numpy(), columns, columns_of_prompt, pair_text), checks
 
 
-def attention_mass(
-    rows: Float[Tensor, "layer head key"], output_positions: list[int], feature_positions: list[int]
-) -> AttentionMass:
-    """Mass of each head's row on the tokens of the earlier outputs and of the features."""
-    outputs, features = (rows[:, :, group].sum(-1).cpu().numpy() for group in (output_positions, feature_positions))
-    return AttentionMass(outputs, features, len(output_positions), len(feature_positions))
+def attention_mass(rows: Float[Tensor, "layer head key"], positions: Mapping[str, list[int]]) -> AttentionMass:
+    """Mass of each head's row on the tokens of the earlier outputs, of all features, and of the test case's.
+
+    Args:
+        rows: attention from the token that predicts the answer.
+        positions: of `outputs`, `features` and `query_features`.
+    """
+    masses = {name: rows[:, :, group].sum(-1).cpu().numpy() for name, group in positions.items()}
+    return AttentionMass(
+        **masses,
+        output_tokens=len(positions["outputs"]),
+        feature_tokens=len(positions["features"]),
+        query_feature_tokens=len(positions["query_features"]),
+    )

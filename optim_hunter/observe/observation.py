@@ -31,12 +31,18 @@ class Attribution:
 
 @dataclass(frozen=True)
 class AttentionMass:
-    """Attention from the token that predicts the answer, summed over the tokens of earlier values."""
+    """Attention from the token that predicts the answer, summed over the tokens of earlier values.
+
+    `features` are those of all cases; `query_features`, a part of them, those of the test case, which stand right
+    before the answer, so that a head that looks at what is near looks at them.
+    """
 
     outputs: Float[np.ndarray, "layer head"]
     features: Float[np.ndarray, "layer head"]
+    query_features: Float[np.ndarray, "layer head"]
     output_tokens: int
     feature_tokens: int
+    query_feature_tokens: int
 
 
 PREDICTORS = (

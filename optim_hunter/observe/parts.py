@@ -114,7 +114,12 @@ def _attribution(sight: Sight, task: RegressionTask) -> Part:
 def _attention(sight: Sight, _: RegressionTask) -> Part:
     assert sight.rows is not None
     rows, posed = sight.rows[:, :, -1], sight.posed
-    return Part(attention_mass(rows, posed.positions_of("output"), posed.positions_of("feature")), _row_checks(sight))
+    positions = {
+        "outputs": posed.positions_of("output"),
+        "features": posed.positions_of("feature"),
+        "query_features": posed.query_positions,
+    }
+    return Part(attention_mass(rows, positions), _row_checks(sight))
 
 
 def _candidates(sight: Sight, task: RegressionTask) -> Part:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from optim_hunter.claim import UserError
 from optim_hunter.models.language import Encoded, LanguageModel
 from optim_hunter.observe.decoding import MAX_NEW_TOKENS
-from optim_hunter.tasks.prompts import Prompt, number_text, regression_prompt, tokens_of
+from optim_hunter.tasks.prompts import Prompt, Value, number_text, regression_prompt, tokens_of
 from optim_hunter.tasks.regression import Episode, RegressionTask, draw
 
 
@@ -46,7 +46,15 @@ class Posed:
 
     def positions_of(self, kind: str) -> list[int]:
         """Positions of the tokens of all earlier values of a kind (`output` or `feature`)."""
-        values = [value for value in self.prompt.values if value.kind == kind]
+        return self._tokens_of(value for value in self.prompt.values if value.kind == kind)
+
+    @property
+    def query_positions(self) -> list[int]:
+        """Positions of the tokens of the test case's features."""
+        last = self.prompt.values[-1].example
+        return self._tokens_of(value for value in self.prompt.values if value.example == last)
+
+    def _tokens_of(self, values: Iterable[Value]) -> list[int]:
         return [position for value in values for position in tokens_of(value, self.encoded.offsets)]
 
 
