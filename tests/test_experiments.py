@@ -30,7 +30,7 @@ from optim_hunter.experiments.logit_diff import generate_logit_diff_batched
 from optim_hunter.experiments.mlp import analyze_mlp_for_specific_tokens
 from optim_hunter.experiments.predicting import Predictions
 from optim_hunter.experiments.regressors_comparison import Comparison, compare_llm_and_regressors, sections
-from optim_hunter.measures.neurons import distances
+from optim_hunter.measures.activations import distances
 from optim_hunter.model_utils import check_token_positions, get_tokenized_prompt
 from optim_hunter.models.language import LanguageModel
 from optim_hunter.observe.engine import Engine

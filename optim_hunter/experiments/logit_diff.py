@@ -17,7 +17,7 @@ from optim_hunter.evidence.text import interval_text, number
 from optim_hunter.experiments.cap import cap_warnings, capped_seeds
 from optim_hunter.experiments.observing import Dataset, dataset_name, observed, task_of
 from optim_hunter.measures.attribution import component_names
-from optim_hunter.measures.pairs import observed_difference, pair_difference
+from optim_hunter.measures.candidates import observed_difference, pair_difference
 from optim_hunter.models.language import LanguageModel
 from optim_hunter.observe.observation import PREDICTORS, Candidates, RegressionObservation
 from optim_hunter.stats.intervals import Estimate, student

@@ -14,7 +14,7 @@ from optim_hunter.evidence.experiment_figures import Steps, by_choice, histogram
 from optim_hunter.evidence.fragment import Html, Section, Table, Titled, shown
 from optim_hunter.evidence.text import number
 from optim_hunter.experiments.observing import engine_of
-from optim_hunter.measures.neurons import distances, statistics
+from optim_hunter.measures.activations import distances, statistics
 from optim_hunter.models.language import LanguageModel
 from optim_hunter.observe.instruments import Look
 from optim_hunter.observe.observation import ACTIVATION_LAYERS

@@ -1,4 +1,4 @@
-"""Logits of the first tokens of several predictors' answers, at the last token of the prompt."""
+"""The first tokens of several predictors' answers: their logits, and what components add to a difference of two."""
 
 from __future__ import annotations
 
@@ -63,3 +63,31 @@ def base_rate_correlation(candidates: Candidates) -> float:
     if np.ptp(counts) == 0 or np.ptp(logits) == 0:
         raise NoValue("all tokens begin equally many outputs, or have the same logit: nothing to correlate")
     return float(np.corrcoef(logits, counts)[0, 1])
+
+
+def pair_difference(candidates: Candidates, first: str, second: str) -> Float[np.ndarray, "component"]:
+    """What each component adds to logit(first predictor's token) − logit(second's), in logits.
+
+    Raises:
+        NoValue: both answers begin with the same token, so that the difference is 0 by definition.
+    """
+    columns = _columns(candidates, first, second)
+    difference: Float[np.ndarray, "component"] = candidates.contributions[:, columns] @ np.array([1.0, -1.0])
+    return difference
+
+
+def observed_difference(candidates: Candidates, first: str, second: str) -> float:
+    """logit(first predictor's token) − logit(second's), as the model's output has them.
+
+    Raises:
+        NoValue: both answers begin with the same token, so that the difference is 0 by definition.
+    """
+    columns = _columns(candidates, first, second)
+    return float(candidates.logits[columns] @ np.array([1.0, -1.0]))
+
+
+def _columns(candidates: Candidates, first: str, second: str) -> list[int]:
+    columns = [candidates.columns[first], candidates.columns[second]]
+    if columns[0] == columns[1]:
+        raise NoValue(f"{first} and {second} begin with the same token {candidates.texts[columns[0]]!r}")
+    return columns
