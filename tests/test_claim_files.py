@@ -1,6 +1,8 @@
 """What every claim of this repository must have, whatever it says."""
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,3 +57,11 @@ def test_no_statistic_or_generator_is_there_that_no_claim_uses():
     assert used == STATISTICS.keys()
     controls = {name for measure in MEASURES.values() for name in measure.__claim__.controls}
     assert {name.removeprefix(PREFIX) for name in controls if name.startswith(PREFIX)} == SYNTHETIC.keys()
+
+
+@pytest.mark.parametrize("folder", [FILES[0].parent, None], ids=["its own folder", "a folder outside"])
+def test_one_file_can_be_collected_from_any_folder(folder, tmp_path):
+    """What claim files share is found whatever folder pytest is started in."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", str(FILES[0])]
+    collected = subprocess.run(command, cwd=folder or tmp_path, capture_output=True, text=True)
+    assert collected.returncode == 0, collected.stdout + collected.stderr

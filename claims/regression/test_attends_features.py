@@ -1,5 +1,6 @@
 """A head looks at the features of the examples when the answer is due."""
 
+from fixtures.protocols import LLAMA, MODELS, ROW, SOURCE
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.measures.attention import example_feature_lead, example_feature_preference, query_feature_lead
 from optim_hunter.tasks.regression import RegressionTask
@@ -8,7 +9,7 @@ ATTENDS_FEATURES = Claim(
     id="regression/attends-features",
     statement="From the token that predicts the answer, a head found on one half of the seeds attends more to the "
     "feature values of the examples than to their output values on the other half.",
-    source="Reverse-Engineering Linear Regression in Language Models, notes of December 2024 (G-structure/optim-hunt)",
+    source=SOURCE,
     conditions=(
         Condition(
             "preference",
@@ -22,7 +23,7 @@ ATTENDS_FEATURES = Claim(
         Condition(
             "mass above median",
             "attention mass on the examples' feature values minus that of the median head",
-            "fraction of the attention row",
+            ROW,
             smallest_effect=0.1,  # as in head-attends-outputs
         ),
     ),
@@ -30,7 +31,7 @@ ATTENDS_FEATURES = Claim(
         Condition(
             "test case above median",
             "attention mass on the test case's own feature values minus that of the median head",
-            "fraction of the attention row",
+            ROW,
             0.1,
         ),
     ),
@@ -40,14 +41,14 @@ ATTENDS_FEATURES = Claim(
         Protocol(
             "corrected",
             RegressionTask("friedman_2", examples=25),
-            models=("smollm2-135m", "llama-3.1-8b", "llama-3.1-8b-instruct"),
+            models=MODELS,
             note="25 examples; all four features of the examples; row of the token that predicts the answer; positions "
             "from each prompt's own characters",
         ),
     ),
     controls={"planted:output-head-twin": Verdict.SUPPORTED, "planted:output-head": Verdict.REFUTED},
     control_seeds="0-47",
-    made_about=("llama-3.1-8b", "llama-3.1-8b-instruct"),
+    made_about=LLAMA,
     seen_seeds="0-99",
     search=True,
     published="maps of attention to three of four features, from the first token of the answer instead of the one "

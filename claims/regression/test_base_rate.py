@@ -1,5 +1,6 @@
 """The rival explanation: tokens that often begin outputs in the prompt get large logits."""
 
+from fixtures.protocols import LLAMA, MODELS
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.measures.candidates import base_rate_correlation
 from optim_hunter.tasks.regression import RegressionTask
@@ -27,13 +28,13 @@ BASE_RATE = Claim(
         Protocol(
             "corrected",
             RegressionTask("friedman_2", examples=25, pair="own"),
-            models=("smollm2-135m", "llama-3.1-8b", "llama-3.1-8b-instruct"),
+            models=MODELS,
             note="25 examples; tokens, logits and counts of each prompt by itself: a preference for digits that all "
             "prompts share can correlate as well, so that support does not show that the model counts",
         ),
     ),
     controls={"planted:base-rate": Verdict.SUPPORTED, "planted:base-rate-twin": Verdict.REFUTED},
-    made_about=("llama-3.1-8b", "llama-3.1-8b-instruct"),
+    made_about=LLAMA,
     seen_seeds="0-99",
     published="0.98 over 7 tokens, of logits and counts averaged over seeds (19 examples, seed 0's tokens)",
 )

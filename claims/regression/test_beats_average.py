@@ -1,5 +1,6 @@
 """The model predicts better than the mean of the same examples."""
 
+from fixtures.protocols import LLAMA, MODELS, RECORDED, SOURCE
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.measures.prediction import absolute_error_gain, squared_error_gain
 from optim_hunter.tasks.regression import RegressionTask
@@ -8,7 +9,7 @@ BEATS_AVERAGE = Claim(
     id="regression/beats-average",
     statement="On Friedman 2 with examples in context, the model's absolute error is smaller than that of "
     "predicting the mean of the same examples.",
-    source="Reverse-Engineering Linear Regression in Language Models, notes of December 2024 (G-structure/optim-hunt)",
+    source=SOURCE,
     conditions=(
         Condition(
             "gain",
@@ -28,13 +29,13 @@ BEATS_AVERAGE = Claim(
         Protocol(
             "corrected",
             RegressionTask("friedman_2", examples=25),
-            models=("smollm2-135m", "llama-3.1-8b", "llama-3.1-8b-instruct"),
+            models=MODELS,
             note="25 examples for model and baseline alike, every answer parsed strictly",
         ),
         Protocol(
             "published",
             RegressionTask("friedman_2", examples=50),
-            models=("recorded:llama-3.1-8b",),
+            models=(RECORDED,),
             note="the recorded answers of the published run, 50 examples",
         ),
     ),
@@ -42,7 +43,7 @@ BEATS_AVERAGE = Claim(
         "planted:kernel-regression": Verdict.SUPPORTED,
         "planted:kernel-regression-twin": Verdict.REFUTED,
     },
-    made_about=("llama-3.1-8b", "llama-3.1-8b-instruct", "recorded:llama-3.1-8b"),
+    made_about=(*LLAMA, RECORDED),
     seen_seeds="0-99",
     published="14th of 25 methods on original2: mean squared error 654,188, mean baseline 1,697,295 "
     "(regressors had 64 examples, the model 25)",

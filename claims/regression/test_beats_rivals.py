@@ -1,12 +1,10 @@
 """The model predicts better than the last output, than one drawn at random, and than its nearest neighbours."""
 
+from fixtures.protocols import LLAMA, MODELS, RECORDED, SOURCE
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.measures.prediction import error_gain
 from optim_hunter.tasks.regression import RegressionTask
 
-SOURCE = "Reverse-Engineering Linear Regression in Language Models, notes of December 2024 (G-structure/optim-hunt)"
-MODELS = ("smollm2-135m", "llama-3.1-8b", "llama-3.1-8b-instruct")
-RECORDED = "recorded:llama-3.1-8b"
 PROTOCOLS = (
     Protocol(
         "corrected",
@@ -42,7 +40,7 @@ def beats(rival: str, rival_error: str, smallest_effect: float, published: str, 
         family="regression-rivals",
         control_seeds="0-47",
         protocols=PROTOCOLS,
-        made_about=("llama-3.1-8b", "llama-3.1-8b-instruct", RECORDED),
+        made_about=(*LLAMA, RECORDED),
         seen_seeds="0-99",
         published=f"mean squared error on friedman_2, 25 examples for all, 100 seeds: model 123,385, {published}",
         **more,

@@ -1,5 +1,6 @@
 """Seeds fall into those of low and those of high error: more so for the model than for any predictor."""
 
+from fixtures.protocols import LLAMA, MODELS, RECORDED, SOURCE
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.measures.prediction import generalised_log_errors
 from optim_hunter.tasks.regression import RegressionTask
@@ -13,7 +14,7 @@ BIMODAL = Claim(
     statement="On Friedman 2 with examples in context, the best split of the seeds into two groups by the model's "
     "absolute error (generalised logarithm) explains more of its variance than the best split by a rival's own "
     "error explains of the rival's, for each of six rivals.",
-    source="Reverse-Engineering Linear Regression in Language Models, notes of December 2024 (G-structure/optim-hunt)",
+    source=SOURCE,
     conditions=(
         Condition(
             "lead of the split",
@@ -31,13 +32,13 @@ BIMODAL = Claim(
         Protocol(
             "corrected",
             RegressionTask("friedman_2", examples=25),
-            models=("smollm2-135m", "llama-3.1-8b", "llama-3.1-8b-instruct"),
+            models=MODELS,
             note="25 examples for model and rivals alike; every predictor is split by its own errors",
         ),
         Protocol(
             "published",
             RegressionTask("friedman_2", examples=50),
-            models=("recorded:llama-3.1-8b",),
+            models=(RECORDED,),
             note="the recorded answers of the published run, 50 examples; the paper split at a squared error of "
             "30,000 by the model's own error, and showed all predictors on the seeds where the model was good",
         ),
@@ -47,7 +48,7 @@ BIMODAL = Claim(
         "synthetic:two-error-groups-twin": Verdict.REFUTED,
     },
     control_seeds="0-299",
-    made_about=("llama-3.1-8b", "llama-3.1-8b-instruct", "recorded:llama-3.1-8b"),
+    made_about=(*LLAMA, RECORDED),
     seen_seeds="0-99",
     published="on original2 43 of 100 seeds have a squared error below 30,000; mean squared error there 5,553, over "
     "all seeds 654,188",

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
+from fixtures.protocols import LLAMA, MODELS, ROW, SOURCE
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.measures.attention import output_mass_lead, output_preference
 from optim_hunter.tasks.regression import RegressionTask
 
-LLAMA = ("llama-3.1-8b", "llama-3.1-8b-instruct")
 PLANTED = ("planted:output-head", "planted:output-head-twin")
 TASK = RegressionTask("friedman_2", examples=25)
 NOTE = "25 examples; row of the token that predicts the answer; positions from each prompt's own characters"
@@ -15,7 +15,7 @@ HEAD_ATTENDS_OUTPUTS = Claim(
     id="regression/head-attends-outputs",
     statement="From the token that predicts the answer, head L27H28 attends more to the earlier output values than to "
     "the feature values; on any other model, a head found on one half of the seeds does so on the other half.",
-    source="Reverse-Engineering Linear Regression in Language Models, notes of December 2024 (G-structure/optim-hunt)",
+    source=SOURCE,
     conditions=(
         Condition(
             "preference",
@@ -26,13 +26,13 @@ HEAD_ATTENDS_OUTPUTS = Claim(
         Condition(
             "mass above median",
             "attention mass on the output values minus that of the median head",
-            "fraction of the attention row",
+            ROW,
             smallest_effect=0.1,
         ),
     ),
     needs=frozenset({"attention"}),
     family="regression",
-    protocols=(Protocol("corrected", TASK, models=("smollm2-135m", *LLAMA), note=NOTE),),
+    protocols=(Protocol("corrected", TASK, models=MODELS, note=NOTE),),
     controls={"planted:output-head": Verdict.SUPPORTED, "planted:output-head-twin": Verdict.REFUTED},
     control_seeds="0-47",
     made_about=LLAMA,

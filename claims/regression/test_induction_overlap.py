@@ -1,18 +1,16 @@
 """The head that looks at the outputs is an induction head."""
 
+from fixtures.protocols import LLAMA, MODELS, ROW, SOURCE
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.measures.attention import above_median_head
 from optim_hunter.tasks.regression import RegressionTask
-
-LLAMA = ("llama-3.1-8b", "llama-3.1-8b-instruct")
-ROW = "fraction of the attention row"
 
 INDUCTION_OVERLAP = Claim(
     id="regression/induction-overlap",
     statement="The head that looks at the outputs is an induction head: L27H28, and on any other model the head "
     "that puts most attention on the outputs on one half of the seeds, attends from the test case's labels to what "
     "followed the same places of the examples, more than uniform attention does and more than the median head does.",
-    source="Reverse-Engineering Linear Regression in Language Models, notes of December 2024 (G-structure/optim-hunt)",
+    source=SOURCE,
     conditions=(
         Condition(
             "stripe above uniform",
@@ -49,7 +47,7 @@ INDUCTION_OVERLAP = Claim(
         Protocol(
             "corrected",
             RegressionTask("friedman_2", examples=25),
-            models=("smollm2-135m", *LLAMA),
+            models=MODELS,
             note="25 examples; the stripe at each prompt's own distances in tokens; the published one, at the number "
             "of examples, is shown beside it",
         ),

@@ -1,5 +1,6 @@
 """Two pairs of predictors show more than the others do."""
 
+from fixtures.protocols import LLAMA, MODELS, SOURCE
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.measures.candidates import each_against_each, pair_leads_over_own_rivals, pair_sizes
 from optim_hunter.tasks.regression import RegressionTask
@@ -10,7 +11,7 @@ INFORMATIVE_PAIRS = Claim(
     "differ by more, and more steadily over seeds, than those of each other pair of the eight predictors (truth, "
     "linear regression, nearest neighbours, random forest, average, last, random, the model itself). Answers that "
     "begin with the same token differ by 0.",
-    source="Reverse-Engineering Linear Regression in Language Models, notes of December 2024 (G-structure/optim-hunt)",
+    source=SOURCE,
     conditions=(
         Condition(
             "larger",
@@ -48,21 +49,21 @@ INFORMATIVE_PAIRS = Claim(
         Protocol(
             "corrected",
             RegressionTask("friedman_2", examples=25, pair="own"),
-            models=("smollm2-135m", "llama-3.1-8b", "llama-3.1-8b-instruct"),
+            models=MODELS,
             note="25 examples; each seed's own first tokens, at the last token of the prompt; sizes before means over "
             "seeds, so that signs do not cancel",
         ),
         Protocol(
             "published",
             RegressionTask("friedman_2", examples=19, pair="seed 0"),
-            models=("smollm2-135m", "llama-3.1-8b", "llama-3.1-8b-instruct"),
+            models=MODELS,
             note="19 examples; seed 0's first tokens for every seed, the model's own among them; sizes before means "
             "here too",
         ),
     ),
     controls={"synthetic:two-pairs-stand-out": Verdict.SUPPORTED, "synthetic:other-pairs-stand-out": Verdict.REFUTED},
     control_seeds="0-99",
-    made_about=("llama-3.1-8b", "llama-3.1-8b-instruct"),
+    made_about=LLAMA,
     seen_seeds="0-99",
     published="mean differences of -0.56 (average vs LLM) and 1.98 (last vs LLM) logits; the largest are gold vs last "
     "(-4.28) and linear regression vs last (-3.71), and 23 of the 27 other pairs exceed average vs LLM in size "

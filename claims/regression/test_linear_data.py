@@ -1,5 +1,6 @@
 """The paper's title says linear: on linear data the model predicts better than simple rivals."""
 
+from fixtures.protocols import MODELS
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.measures.prediction import relative_error_gain
 from optim_hunter.tasks.regression import RegressionTask
@@ -7,7 +8,7 @@ from optim_hunter.tasks.regression import RegressionTask
 PROTOCOL = Protocol(
     "corrected",
     RegressionTask("linear:4", examples=25),
-    models=("smollm2-135m", "llama-3.1-8b", "llama-3.1-8b-instruct"),
+    models=MODELS,
     note="a weighted sum of four features, other weights for every seed; the paper ran no linear data",
 )
 

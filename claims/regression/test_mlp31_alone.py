@@ -1,10 +1,8 @@
 """The late MLPs matter, and not the last one alone."""
 
-from optim_hunter import Claim, Condition, Protocol, Verdict, claim
+from fixtures.protocols import ATTRIBUTION_PROTOCOLS, LLAMA, SHARE, SOURCE
+from optim_hunter import Claim, Condition, Verdict, claim
 from optim_hunter.measures.attribution import component_profile, late_mlps_without_last
-from optim_hunter.tasks.regression import RegressionTask
-
-SHARE = "share of the absolute direct logit attribution of all components"
 
 MLP31_ALONE = Claim(
     id="regression/mlp31-alone",
@@ -12,7 +10,7 @@ MLP31_ALONE = Claim(
     "MLPs (for another depth the same fraction, rounded), all but the last hold more of the absolute direct logit "
     "attribution to the answer's pair of tokens than as many components would if all components were alike, and more "
     "than as many MLPs would if all MLPs were alike.",
-    source="Reverse-Engineering Linear Regression in Language Models, notes of December 2024 (G-structure/optim-hunt)",
+    source=SOURCE,
     conditions=(
         # 0.02 is a third of what four of 65 components hold if all are alike (4/65 = 0.062): the four then hold
         # what more than five alike ones would. It is also the smallest effect of late-mlps-dominate's specificity.
@@ -33,24 +31,9 @@ MLP31_ALONE = Claim(
     shown=(Condition("last MLP", "share of the last MLP", SHARE, 0.0),),
     needs=frozenset({"attribution"}),
     family="regression-attribution",
-    protocols=(
-        Protocol(
-            "corrected",
-            RegressionTask("friedman_2", examples=25, pair="own"),
-            models=("smollm2-135m", "llama-3.1-8b", "llama-3.1-8b-instruct"),
-            note="25 examples; mean baseline's token against the model's own, at the first token where the two "
-            "answers of the seed differ",
-        ),
-        Protocol(
-            "published",
-            RegressionTask("friedman_2", examples=19, pair="seed 0"),
-            models=("smollm2-135m", "llama-3.1-8b", "llama-3.1-8b-instruct"),
-            note="19 examples; seed 0's pair of tokens for every seed, at the last token of the prompt; "
-            "the instruction is in our words",
-        ),
-    ),
+    protocols=ATTRIBUTION_PROTOCOLS,
     controls={"planted:before-last-mlp": Verdict.SUPPORTED, "planted:before-last-mlp-twin": Verdict.REFUTED},
-    made_about=("llama-3.1-8b", "llama-3.1-8b-instruct"),
+    made_about=LLAMA,
     seen_seeds="0-99",
     published="average vs LLM: MLPs 27-30 hold 18.0 %, MLP 31 alone 27.4 %; four would hold 6.2 % if all 65 components "
     "were alike, and 9.1 % if all MLPs were; all 28 pairs pooled: 9.3 %, 48.0 %, 6.2 %, 9.7 % (mean over seeds of the "

@@ -1,5 +1,6 @@
 """MLP neurons do other things at outputs than at features."""
 
+from fixtures.protocols import LLAMA, MODELS, SOURCE
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.measures.activations import output_distance_lead
 from optim_hunter.tasks.regression import RegressionTask
@@ -10,7 +11,7 @@ MLP_ACTIVATIONS_DIFFER = Claim(
     id="regression/mlp-activations-differ",
     statement="In the last ten layers the activations of MLP neurons at the tokens of output values differ from those "
     "at feature values, by more than those at the values of different features differ from each other.",
-    source="Reverse-Engineering Linear Regression in Language Models, notes of December 2024 (G-structure/optim-hunt)",
+    source=SOURCE,
     conditions=(
         Condition(
             "mean of the layers",
@@ -27,13 +28,13 @@ MLP_ACTIVATIONS_DIFFER = Claim(
         Protocol(
             "corrected",
             RegressionTask("friedman_2", examples=25),
-            models=("smollm2-135m", "llama-3.1-8b", "llama-3.1-8b-instruct"),
+            models=MODELS,
             note="25 examples; all tokens of all values of the examples; features against each other as the measure of "
             "how much any two kinds of value differ",
         ),
     ),
     controls={"planted:output-neurons": Verdict.SUPPORTED, "planted:output-neurons-twin": Verdict.REFUTED},
-    made_about=("llama-3.1-8b", "llama-3.1-8b-instruct"),
+    made_about=LLAMA,
     seen_seeds="0-99",
     published="figures of activations at output and feature positions of one prompt, without a number",
 )

@@ -1,5 +1,6 @@
 """What writes the answer is another thing where the answer is good."""
 
+from fixtures.protocols import LLAMA, MODELS, SHARE, SOURCE
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.measures.profiles import SIGNED_NAMES, grouped_profile
 from optim_hunter.tasks.regression import RegressionTask
@@ -11,12 +12,12 @@ PROFILES_DIFFER = Claim(
     "the difference, holds more of the absolute direct logit attribution to the answer's pair in that group on the "
     "other half. A seed has low error if the model errs by less than half of what the mean of the examples errs by "
     "over the examples themselves.",
-    source="Reverse-Engineering Linear Regression in Language Models, notes of December 2024 (G-structure/optim-hunt)",
+    source=SOURCE,
     conditions=(
         Condition(
             "difference",
             "mean share of the part over low-error seeds minus that over high-error seeds, times the direction found",
-            "share of the absolute direct logit attribution of all components",
+            SHARE,
             smallest_effect=0.02,  # as in late-mlps-dominate; an eighth of the MLPs holds 0.06 if all are alike
             statistic="low minus high",
         ),
@@ -27,20 +28,20 @@ PROFILES_DIFFER = Claim(
         Protocol(
             "corrected",
             RegressionTask("friedman_2", examples=25, pair="own"),
-            models=("smollm2-135m", "llama-3.1-8b", "llama-3.1-8b-instruct"),
+            models=MODELS,
             note="25 examples; each seed's own pair; seeds are split by a rule that looks at one seed's error alone",
         ),
         Protocol(
             "published",
             RegressionTask("friedman_2", examples=19, pair="seed 0"),
-            models=("smollm2-135m", "llama-3.1-8b", "llama-3.1-8b-instruct"),
+            models=MODELS,
             note="19 examples; seed 0's pair of tokens for every seed; the published list of low-error seeds, made on "
             "another data set, is not used, since it says nothing of other models",
         ),
     ),
     controls={"synthetic:profiles-differ": Verdict.SUPPORTED, "synthetic:profiles-alike": Verdict.REFUTED},
     control_seeds="0-99",
-    made_about=("llama-3.1-8b", "llama-3.1-8b-instruct"),
+    made_about=LLAMA,
     seen_seeds="0-99",
     search=True,
     candidates=SIGNED_NAMES,

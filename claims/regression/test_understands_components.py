@@ -2,11 +2,10 @@
 
 import pytest
 
+from fixtures.protocols import MODELS, SOURCE
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.measures.prediction import relative_error_gain
 from optim_hunter.tasks.regression import RegressionTask
-
-SOURCE = "Reverse-Engineering Linear Regression in Language Models, notes of December 2024 (G-structure/optim-hunt)"
 
 
 def understands(component: str, dataset: str, formula: str, published: str) -> Claim:
@@ -31,7 +30,7 @@ def understands(component: str, dataset: str, formula: str, published: str) -> C
             Protocol(
                 "corrected",
                 RegressionTask(dataset, examples=10),
-                models=("smollm2-135m", "llama-3.1-8b", "llama-3.1-8b-instruct"),
+                models=MODELS,
                 note="10 examples; the answer is what stands before the first line break; the published run passed the "
                 "seed as the number of new tokens and scored examples that the model had invented",
             ),

@@ -1,5 +1,6 @@
 """The model beats the best regressor on more than half of the seeds."""
 
+from fixtures.protocols import LLAMA, MODELS, RECORDED, SOURCE
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.measures.prediction import regressor_errors, wins_above_half
 from optim_hunter.tasks.regression import RegressionTask
@@ -9,7 +10,7 @@ WINS_HALF_OF_SEEDS = Claim(
     id="regression/wins-half-of-seeds",
     statement="On Friedman 2 with examples in context, the model errs less than the best of the published regressors, "
     "found on one half of the seeds, in more than half of the other seeds.",
-    source="Reverse-Engineering Linear Regression in Language Models, notes of December 2024 (G-structure/optim-hunt)",
+    source=SOURCE,
     conditions=(
         Condition(
             "wins",
@@ -32,13 +33,13 @@ WINS_HALF_OF_SEEDS = Claim(
         Protocol(
             "corrected",
             RegressionTask("friedman_2", examples=25),
-            models=("smollm2-135m", "llama-3.1-8b", "llama-3.1-8b-instruct"),
+            models=MODELS,
             note="25 examples for model and regressors alike; the best regressor is found on seeds that do not count",
         ),
         Protocol(
             "published",
             RegressionTask("friedman_2", examples=50),
-            models=("recorded:llama-3.1-8b",),
+            models=(RECORDED,),
             note="the recorded answers of the published run, 50 examples; the paper had no such split, and compared "
             "on seeds that the model's own small errors had chosen",
         ),
@@ -48,7 +49,7 @@ WINS_HALF_OF_SEEDS = Claim(
         "planted:kernel-regression-twin": Verdict.REFUTED,
     },
     control_seeds="0-47",
-    made_about=("llama-3.1-8b", "llama-3.1-8b-instruct", "recorded:llama-3.1-8b"),
+    made_about=(*LLAMA, RECORDED),
     seen_seeds="0-99",
     search=True,
     found_by="error of the regressor",
