@@ -285,15 +285,42 @@ def test_places_of_another_prompt_are_noticed(tiny_model: LanguageModel) -> None
             analyze_mlp_for_specific_tokens(tiny_model, prompt, *wrong)
 
 
+def token_places(examples: int) -> tuple[list[int], list[int]]:
+    """Of outputs and of features: numbers of two tokens, four features before each output, and a test case."""
+    starts = range(0, 20 * examples + 16, 4)
+    outputs = [start + token for start in starts if start % 20 == 16 for token in range(2)]
+    return outputs, [start + token for start in starts if start % 20 != 16 for token in range(2)]
+
+
 def test_distance_is_without_what_chance_adds() -> None:
     generator = np.random.default_rng(0)
-    places = [start + token for start in range(0, 4000, 4) for token in range(2)]
-    outputs, features = (generator.normal(0.2, 1.0, (1, 2000, 60)) for _ in range(2))
-    alike = distances(outputs, features, places, [place + 4000 for place in places])
+    places = token_places(1000)
+    outputs, features = (generator.normal(0.2, 1.0, (1, len(kind), 60)) for kind in places)
+    alike = distances(outputs, features, *places)
     assert abs(alike["squared distance"][0]) < 0.05
-    apart = distances(outputs, features + 0.2, places, [place + 4000 for place in places])
+    apart = distances(outputs, features + 0.2, *places)
     assert apart["squared distance"][0] == pytest.approx(0.2**2 / ((0.2**2 + 0.4**2) / 2), rel=0.1)
-    assert np.isnan(distances(outputs[:, :2], features, places[:2], places)["squared distance"][0])
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_distance_is_not_moved_by_what_tells_features_apart(shift: float) -> None:
+    """Four kinds of features without noise: what outputs differ from is their mean, whichever feature stands where."""
+    places = token_places(6)
+    means = np.random.default_rng(1).normal(0, 3, (4, 60))
+    kind = np.array([place % 20 // 4 for place in places[1]])
+    features = means[kind][np.newaxis]
+    at_outputs = means.mean(axis=0) + shift
+    outputs = np.tile(at_outputs, (1, len(places[0]), 1))
+    features[:, -8:] += 100.0  # the test case, which has no output
+    found = distances(outputs, features, *places)["squared distance"]
+    lengths = ((means.mean(axis=0) ** 2).sum() + (at_outputs**2).sum()) / 2
+    assert found.tolist() == pytest.approx([60 * shift**2 / lengths], abs=1e-9)
+
+
+def test_a_single_example_has_no_distance() -> None:
+    places = token_places(1)
+    outputs, features = (np.ones((1, len(kind), 3)) for kind in places)
+    assert np.isnan(distances(outputs, features, *places)["squared distance"][0])
 
 
 # Caps, pages and mistakes

@@ -146,11 +146,11 @@ def _distances(kinds: Kinds, places: Mapping[str, Sequence[int]], labels: Sequen
     seen = (
         f"It is largest in {labels[int(apart.argmax())]}, {number(float(apart.max()))}. "
         if np.isfinite(apart).all()
-        else "It is not defined where a kind has a single number, or nothing is active. "
+        else "It is not defined where there is a single example, or nothing is active. "
     )
     text = (
         "Squared distance of the mean activation at outputs from that at features, in units of the mean squared length "
-        "of the two: 0 if both kinds are alike; what chance adds is taken off by comparing halves of the numbers. "
+        "of the two: 0 if both kinds are alike; what chance adds is taken off by comparing halves of the examples. "
         f"{seen}Outputs and features also differ in their labels and in the size of their numbers, which is enough to "
         "tell them apart."
     )

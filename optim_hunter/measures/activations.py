@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from optim_hunter.claim import NoValue
 from optim_hunter.observe.observation import Activations
@@ -61,24 +61,30 @@ def statistics(activations: TokenActivations) -> Mapping[str, Float[np.ndarray, 
 
 
 def distances(
-    first: TokenActivations, second: TokenActivations, first_places: Sequence[int], second_places: Sequence[int]
+    outputs: TokenActivations, features: TokenActivations, output_places: Sequence[int], feature_places: Sequence[int]
 ) -> Mapping[str, Float[np.ndarray, "layer"]]:
-    """How far the mean activations of two kinds of tokens of one prompt lie apart.
+    """How far the mean activations at outputs and at features of one prompt lie apart.
 
     `squared distance` is in units of the kinds' mean squared length, and what chance adds is taken off it: it is the
-    product of the differences in two halves of the numbers, every other one each, and may come out below 0. NaN where
-    a kind has a single number. `cosine` is between the means over all tokens.
+    product of the differences in two halves of the examples, every other one each, and may come out below 0. The test
+    case's features, which follow the last output, are in neither. NaN where a half has no token of a kind. `cosine`
+    is between the means over all tokens.
 
     Args:
-        first: activations of the one kind.
-        second: of the other.
-        first_places: places of its tokens in the prompt, ascending; tokens side by side make one number.
-        second_places: the same of the other.
+        outputs: activations at outputs.
+        features: at features, each of which stands before its example's output.
+        output_places: places of the outputs' tokens in the prompt, ascending; tokens side by side make one number.
+        feature_places: the same of the features.
     """
-    halves = _halves(first, first_places), _halves(second, second_places)
+    ends = np.flatnonzero(np.diff(output_places, append=output_places[-1] + 2) > 1)
+    last_tokens = np.asarray(output_places)[ends]
+    halves = [
+        _halves(activations, np.searchsorted(last_tokens, places), len(ends))
+        for activations, places in ((outputs, output_places), (features, feature_places))
+    ]
     lengths = np.mean([squared_distance(one, np.zeros_like(one)) for one in halves], axis=0)
     apart = squared_distance(*halves)
-    means = first.mean(axis=1), second.mean(axis=1)
+    means = outputs.mean(axis=1), features.mean(axis=1)
     norms = np.linalg.norm(means[0], axis=1) * np.linalg.norm(means[1], axis=1)
     return {
         "squared distance": np.divide(apart, lengths, out=np.full_like(apart, np.nan), where=lengths > 0),
@@ -86,10 +92,13 @@ def distances(
     }
 
 
-def _halves(activations: TokenActivations, places: Sequence[int]) -> Float[np.ndarray, "half layer neuron"]:
-    """Means over the tokens of every other number; NaN for a half without any."""
-    number = np.cumsum(np.diff(places, prepend=places[0] - 2) > 1) - 1
+def _halves(
+    activations: TokenActivations, example: Int[np.ndarray, "token"], examples: int
+) -> Float[np.ndarray, "half layer neuron"]:
+    """Means over the tokens of the examples of even and of odd number; NaN for a half without any.
+
+    Whole examples, since numbers within one are of different kinds: every other feature of four is x0 or x2.
+    """
+    chosen = [(example < examples) & (example % 2 == half) for half in (0, 1)]
     nothing = np.full(activations[:, 0].shape, np.nan)
-    return np.stack([
-        activations[:, number % 2 == half].mean(axis=1) if np.any(number % 2 == half) else nothing for half in (0, 1)
-    ])  # fmt: skip
+    return np.stack([activations[:, one].mean(axis=1) if one.any() else nothing for one in chosen])
