@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import optim_hunter.models.registry as registry
@@ -96,3 +96,15 @@ def _models_of(claim: Claim, protocol: Protocol, chosen: Sequence[str]) -> tuple
     replacing = tuple(model for model in chosen if registry.kind(model) in kinds)
     kept = tuple(model for model in protocol.models if registry.kind(model) == "linear") if chosen else protocol.models
     return replacing or kept
+
+
+def models_of(cases: Iterable[Case]) -> set[str]:
+    """The models of these cases, without their controls."""
+    return {case.model for case in cases if not case.is_control}
+
+
+def asked_for(claim: Claim) -> str:
+    """What a model must show to be of use to a claim, in words."""
+    if claim.named and not claim.search:
+        return f"what this claim says of {', '.join(claim.named)}"
+    return f"what this claim needs ({', '.join(sorted(claim.needs)) or 'a model of the kind that its protocols name'})"

@@ -14,7 +14,7 @@ import pytest
 from _pytest.outcomes import Failed, Skipped
 
 import optim_hunter.models.registry as models
-from optim_hunter.cases import Case, cases_of
+from optim_hunter.cases import Case, asked_for, cases_of, models_of
 from optim_hunter.claim import Claim, InvalidInstrument, NoValue, UserError, Verdict, parse_seeds
 from optim_hunter.options import option, pytest_addoption
 from optim_hunter.outputs import output_folder, start_html
@@ -63,7 +63,7 @@ class ClaimsPlugin:
         self.session: Any = None
         self.again: dict[tuple[str, str, str], str] = {}
         try:
-            self.models = tuple(models.canonical(name) for name in option(config, "model") or ())
+            self.models = tuple(dict.fromkeys(models.canonical(name) for name in option(config, "model") or ()))
             self.seeds: str | None = option(config, "seeds")
             if self.seeds is not None:
                 parse_seeds(self.seeds)
@@ -93,6 +93,9 @@ class ClaimsPlugin:
             for seed in (*case.seeds, None):
                 name = f"{case.model}-{case.protocol.name}-{VERDICT if seed is None else seed}"
                 parameters.append(pytest.param(case, seed, id=name, marks=marker))
+        if not parameters:
+            skipped = pytest.mark.skip(reason=f"no model of --claims-model can show {asked_for(claim)}")
+            parameters.append(pytest.param(None, None, id="no-model", marks=skipped))
         metafunc.parametrize(("claim_case", "claim_seed"), parameters)
 
     def _collect(self, case: Case) -> None:
@@ -133,6 +136,7 @@ class ClaimsPlugin:
         """Start the run: its cases are those of the selected items, and the controls of their claims."""
         selected = [(item, *case_of(item)) for item in session.items]
         claims = {case.claim.id for _, case, _ in selected if case is not None}
+        self._check_models(session.items)
         if not claims or self.config.option.collectonly or self.config.option.claims_register:
             return
         from optim_hunter.observe.store import open_store
@@ -154,6 +158,16 @@ class ClaimsPlugin:
         if not hasattr(self.config, "workerinput"):
             self._open_ledger(self.session)
             self._open_progress(sum(seed is not None for _, case, seed in selected if case is not None))
+
+    def _check_models(self, items: list[pytest.Item]) -> None:
+        """Say which chosen models no selected claim runs on; where that leaves controls alone, nothing is run."""
+        claims = {claim.id for item in items if (claim := getattr(getattr(item, "function", None), "__claim__", None))}
+        running = models_of(case for case in self.collected.values() if case.claim.id in claims)
+        lines = [f"{model}: no selected claim runs on it" for model in self.models if claims and model not in running]
+        if lines and not running:
+            raise pytest.UsageError("; ".join(lines))
+        for line in lines:
+            self._print(line)
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Remember the session: with pytest-xdist its controller collects nothing itself."""

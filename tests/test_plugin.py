@@ -1,6 +1,8 @@
 """The plugin as its users meet it: items, outcomes, options, evidence."""
 
 import json
+import re
+import shutil
 from importlib import resources
 from pathlib import Path
 
@@ -188,6 +190,9 @@ def test_registering_writes_the_lock_and_a_change_is_amended(pytester, claims):
         (["--claims-seeds=5,3"], "*seeds '5,3': they must ascend*"),
         (["--claims-model=smolm2"], "*smollm2-135m*"),
         (["--claims-model=./nowhere"], "*nowhere*"),
+        (["--claims-model=synthetic:foo"], "*unknown model 'synthetic:foo'*"),
+        (["--claims-model=synthetic:"], "*unknown model 'synthetic:'*"),
+        (["--claims-model=linear"], "*ERROR: linear: no selected claim runs on it"),
         (["--claims-corpus=nowhere.txt"], "*corpus nowhere.txt: there is no such file; give*"),
     ],
 )
@@ -331,3 +336,62 @@ def test_a_hub_id_of_the_table_is_known_by_its_name(pytester, request):
     name = "meta-llama/Llama-3.1-8B@d04e592bb4f6aa9cfee91e2e20afa771667e1d4b"
     result = run(pytester, str(claims), "--collect-only", "-q", "--claims-model", name)
     assert "test_head_l28h29_attends_outputs[llama-3.1-8b-corrected-100]" in result.stdout.str()
+
+
+@pytest.fixture
+def of_language_models(pytester):
+    """The claim of the README, which has no controls, and one of base rates, which asks for more than answers."""
+
+    def write(root: Path) -> None:
+        readme = (root / "README.md").read_text(encoding="utf-8")
+        (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+        assert "controls=" not in code
+        pytester.makepyfile(test_beats_last=code)
+        shutil.copy(root / "claims/regression/test_base_rate.py", pytester.path)
+
+    return write
+
+
+@pytest.mark.parametrize("arguments", [[], ["--collect-only"]], ids=["run", "collect"])
+@pytest.mark.parametrize("model", ["recorded:llama-3.1-8b", "linear", "synthetic:extreme-output"])
+def test_a_model_that_shows_nothing_a_claim_needs_ends_in_one_line(
+    pytester, request, of_language_models, model, arguments
+):
+    of_language_models(Path(request.config.rootpath))
+    for files in (["test_beats_last.py"], ["test_base_rate.py"], []):
+        result = run(pytester, *files, f"--claims-model={model}", *arguments)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        assert [line for line in result.stderr.lines if line] == [f"ERROR: {model}: no selected claim runs on it"]
+    assert not (pytester.path / "reports").exists()
+
+
+def test_models_that_some_claims_cannot_use_are_named_and_skipped_for_those(
+    pytester, request, claims, of_language_models
+):
+    of_language_models(Path(request.config.rootpath))
+    claims(holds=f"return 2 + {NOISE}")
+    chosen = "--claims-model=recorded:llama-3.1-8b", "--claims-model=linear"
+    result = run(pytester, "-rs", "test_beats_last.py", "test_holds.py", *chosen)
+    result.assert_outcomes(passed=31, skipped=1)
+    result.stdout.fnmatch_lines(
+        [
+            "linear: no selected claim runs on it",
+            "SKIPPED*no model of --claims-model can show what this claim needs (answer)",
+        ]
+    )
+    result.stdout.no_fnmatch_line("recorded*no selected claim*")
+
+
+def test_a_regressor_is_named_where_a_claim_needs_more_than_answers(pytester, request, of_language_models):
+    of_language_models(Path(request.config.rootpath))
+    result = run(pytester, "test_base_rate.py", "--claims-model=regressor:ridge", "--collect-only")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: regressor:ridge: no selected claim runs on it"])
+    result = run(pytester, "test_beats_last.py", "--claims-model=regressor:ridge", "--collect-only")
+    assert result.ret == 0
+    result.stdout.no_fnmatch_line("*no selected claim*")
+
+
+def test_ordinary_tests_run_whatever_model_is_chosen(pytester):
+    pytester.makepyfile("def test_plain(): pass")
+    run(pytester, "--claims-model=linear").assert_outcomes(passed=1)

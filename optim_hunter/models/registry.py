@@ -87,11 +87,18 @@ ENTRIES: Mapping[str, Entry] = {
     "planted:output-neurons-twin": Entry(planted=True),
     "planted:comma-raises-but": Entry(kind="linear", planted=True),
     "planted:comma-raises-but-twin": Entry(kind="linear", planted=True),
+    "synthetic:extreme-output": Entry(kind="synthetic"),
+    "synthetic:other-pairs-stand-out": Entry(kind="synthetic"),
+    "synthetic:profiles-alike": Entry(kind="synthetic"),
+    "synthetic:profiles-differ": Entry(kind="synthetic"),
+    "synthetic:two-error-groups": Entry(kind="synthetic"),
+    "synthetic:two-error-groups-twin": Entry(kind="synthetic"),
+    "synthetic:two-pairs-stand-out": Entry(kind="synthetic"),
 }
 
 REGRESSOR = "regressor:"
 PREFIXES: Mapping[str, Kind] = {"recorded:": "recorded", "synthetic:": "synthetic", REGRESSOR: "regressor"}
-"""Kinds that a name's beginning tells; the names behind stand in `subjects.synthetic` and in `tasks.regressors`."""
+"""Kinds that a name's beginning tells, so that a wrong name behind it does not make another kind of it."""
 
 PATTERNS = ("regressor:NAME", "random:NAME", "owner/name@REVISION", "FOLDER")
 """The forms of names that the table cannot list."""
@@ -154,8 +161,8 @@ def check_name(name: str) -> None:
 def _entry(name: str) -> Entry:
     if name in ENTRIES:
         return ENTRIES[name]
-    if kind(name) in ("synthetic", "regressor"):
-        return Entry(kind=kind(name))
+    if kind(name) == "regressor":
+        return Entry(kind="regressor")
     if name.startswith((".", "/", "~")) or (name and Path(name).exists()):
         return Entry(sources=(Folder(Path(name).expanduser()),))
     if match := HUB_ID.fullmatch(name):

@@ -199,9 +199,8 @@ def dataset(name: str) -> DataSet:
     if match and int(match[2]) <= MOST_FEATURES:
         return in_order(partial(additive, match[1], int(match[2])))
     if (shape := name.partition(":")[0]) in SHAPES:
-        raise UserError(
-            f"no data set {name!r}: N in {shape}:N is a whole number from 1 to {MOST_FEATURES:,}, the number of features"
-        )
+        features = f"a whole number from 1 to {MOST_FEATURES:,}, the number of features"
+        raise UserError(f"no data set {name!r}: N in {shape}:N is {features}")
     raise UserError(f"no data set {name!r}: choose one of {', '.join(known_names())}")
 
 

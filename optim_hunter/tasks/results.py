@@ -99,8 +99,8 @@ def given_data(
             arrays.append(np.asarray(values, dtype=float))
         except (TypeError, ValueError):
             raise UserError(f"{name} is no array of numbers: give what a data set draws") from None
-    *seen, outputs = arrays
-    table = Table(*seen, seed=random_state)
+    features, seen, cases, outputs = arrays
+    table = Table(features, seen, cases, random_state)
     if outputs.shape != (len(table.x_test),):
         raise UserError(
             f"y_test has shape {outputs.shape}, but x_test has {len(table.x_test)} test cases: give one output for each"
