@@ -37,6 +37,7 @@ from optim_hunter.observe.attribution import attention_mass
 from optim_hunter.observe.observation import (
     PREDICTORS,
     Activations,
+    Answer,
     AttentionMass,
     Attribution,
     Candidates,
@@ -74,8 +75,7 @@ def candidates(logits: list[float], columns: list[int] | None = None, counts: li
 def observation(answer: str, contributions: np.ndarray) -> RegressionObservation:
     """Outputs 0, 0, 40 and 40, so that their mean errs by 20; the truth is 100."""
     episode = Episode(0, np.zeros((4, 4)), np.array([0.0, 0.0, 40.0, 40.0]), np.zeros(4), 100.0)
-    served = frozenset({"answer", "attribution"})
-    return RegressionObservation(episode, served, answer, attribution=attribution(contributions))
+    return RegressionObservation(episode, {"answer": Answer(answer), "attribution": attribution(contributions)})
 
 
 # late MLPs

@@ -263,7 +263,7 @@ def test_a_language_model_answers_as_it_does_in_the_pass(planted):
         episode = draw(task, seed)
         result = llm(episode.features, episode.outputs, episode.test_features[None], np.array([episode.gold]))
         observed = seen.observe(task, seed)
-        assert result.metadata["answers"] == [observed.answer]
+        assert result.metadata["answers"] == [observed.answer.text]
         assert result.y_predict[0] == observed.prediction
         assert result.metadata["performance_metrics"]["mse"] == (observed.prediction - episode.gold) ** 2
 

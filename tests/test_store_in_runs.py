@@ -32,7 +32,7 @@ def test_attends(observation):
 
 @about("answers", {"attention", "answer"})
 def test_answers(observation):
-    return float(observation.attention.features.mean()) + 0 * len(observation.answer)
+    return float(observation.attention.features.mean()) + 0 * len(observation.answer.text)
 """
 
 

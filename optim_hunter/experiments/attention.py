@@ -95,7 +95,7 @@ def _induction(heads: Heads, seen: Sequence[RegressionObservation]) -> Section:
     heading, stripe = "Induction stripe", student(heads["stripe"])
     if not np.isfinite(stripe.mean).all():
         return Section(heading, "No label of the test case is two tokens that stand alike in every example.")
-    uniform = np.mean([one.induction.uniform for one in seen if one.induction_mass is not None])
+    uniform = np.mean([one.induction.uniform for one in seen if one.shown["induction"] is not None])
     text = (
         "An induction head looks at what followed the same place of an earlier example. This is read on the labels of "
         "the test case, at each prompt's true distances in tokens, so that it shares no token with the maps above. "

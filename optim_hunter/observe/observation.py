@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -158,8 +158,8 @@ class Answer:
     """The greedy answer; `pair` are the mean baseline's token and the model's own where they first differ."""
 
     text: str
-    ended: bool
-    pair: tuple[int, int] | None
+    ended: bool = True
+    pair: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -170,59 +170,49 @@ class Part:
     checks: Mapping[str, float]
 
 
+NOTHING_TO_SHOW: Mapping[str, str] = {
+    "attribution": "the model answers as the mean baseline does: no pair of tokens to compare",
+    "candidates": "a regressor cannot be fitted to so few examples (5 nearest neighbours need 5): ask for more",
+    "induction": "no label of the test case is two tokens that stand alike in every example",
+    "activations": "one example cannot be split into two halves: ask for two examples or more",
+}
+"""Need → why a prompt may have nothing to show for it."""
+
+
 @dataclass(frozen=True)
 class RegressionObservation:
-    """What a pass showed of one seed; what was not asked for is None.
+    """What was shown of one seed.
 
-    `served` are the needs that the pass was asked to serve. `checks` maps an instrument check to the worst relative
-    error seen (see `observe.checks`).
+    Attributes:
+        shown: need → what it showed (None: there was nothing to show), for the needs that were asked for. The property
+            of a need's name looks it up (`pair_attribution` that of `attribution`); it raises NoValue where there is
+            nothing, with the reason, and UserError where it was not asked for.
+        checks: instrument check → the worst relative error seen (see `observe.checks`).
     """
 
     episode: Episode
-    served: Set[str] = frozenset()
-    answer: str | None = None
-    answer_ended: bool = True
-    attribution: Attribution | None = None
-    attention_mass: AttentionMass | None = None
-    checks: dict[str, float] = field(default_factory=dict)
-    first_tokens: Candidates | None = None
-    induction_mass: InductionMass | None = None
-    neurons: Activations | None = None
-    predictions: Mapping[str, float] | None = None
+    shown: Mapping[str, Any] = field(default_factory=dict)
+    checks: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, episode: Episode, parts: Mapping[str, Part]) -> RegressionObservation:
         """The observation whose needs showed these parts."""
-        shown = {need: part.shown for need, part in parts.items()}
         checks: dict[str, float] = {}
         for name, error in (one for part in parts.values() for one in part.checks.items()):
             checks[name] = max(error, checks.get(name, error))
-        answer = shown.get("answer")
-        return cls(
-            episode,
-            frozenset(parts),
-            answer.text if answer else None,
-            answer.ended if answer else True,
-            shown.get("attribution"),
-            shown.get("attention"),
-            checks,
-            shown.get("candidates"),
-            shown.get("induction"),
-            shown.get("activations"),
-        )
+        return cls(episode, {need: part.shown for need, part in parts.items()}, checks)
+
+    @property
+    def answer(self) -> Answer:
+        """The greedy answer."""
+        return self._look_up("answer")
 
     @property
     def prediction(self) -> float:
-        """The answer as a number.
-
-        Raises:
-            NoValue: it is none.
-            UserError: no answer was asked for.
-        """
-        self._require("answer")
-        if not self.answer_ended:
-            raise NoValue(f"the answer did not end: {self.answer!r}")
-        return parse_number(self.answer or "")
+        """The answer as a number; raises NoValue where it is none, or did not end."""
+        if not self.answer.ended:
+            raise NoValue(f"the answer did not end: {self.answer.text!r}")
+        return parse_number(self.answer.text)
 
     @property
     def average(self) -> float:
@@ -231,82 +221,42 @@ class RegressionObservation:
 
     @property
     def pair_attribution(self) -> Attribution:
-        """The attribution to the pair of answer tokens.
-
-        Raises:
-            NoValue: the model's answer is the mean baseline's, so that there is no pair to compare.
-            UserError: no attribution was asked for.
-        """
-        self._require("attribution")
-        if self.attribution is None:
-            raise NoValue("the model answers as the mean baseline does: no pair of tokens to compare")
-        return self.attribution
+        """The attribution to the pair of answer tokens."""
+        return self._look_up("attribution")
 
     @property
     def attention(self) -> AttentionMass:
-        """Attention from the token that predicts the answer.
-
-        Raises:
-            UserError: no attention was asked for.
-        """
-        self._require("attention")
-        assert self.attention_mass is not None
-        return self.attention_mass
+        """Attention from the token that predicts the answer."""
+        return self._look_up("attention")
 
     @property
     def candidates(self) -> Candidates:
-        """The first tokens of several predictors' answers.
-
-        Raises:
-            NoValue: a regressor cannot be fitted to the examples.
-            UserError: they were not asked for.
-        """
-        self._require("candidates")
-        if self.first_tokens is None:
-            raise NoValue("a regressor cannot be fitted to so few examples (5 nearest neighbours need 5): ask for more")
-        return self.first_tokens
+        """The first tokens of several predictors' answers."""
+        return self._look_up("candidates")
 
     @property
     def induction(self) -> InductionMass:
-        """How each head looks from the test case's labels to those of the examples.
-
-        Raises:
-            NoValue: the labels are no tokens of their own, so that no place can be told apart from the values.
-            UserError: it was not asked for.
-        """
-        self._require("induction")
-        if self.induction_mass is None:
-            raise NoValue("no label of the test case is two tokens that stand alike in every example")
-        return self.induction_mass
+        """How each head looks from the test case's labels to those of the examples."""
+        return self._look_up("induction")
 
     @property
     def activations(self) -> Activations:
-        """Mean activations of MLP neurons on outputs and features.
-
-        Raises:
-            NoValue: a half of the examples is empty, since there is one example alone.
-            UserError: they were not asked for.
-        """
-        self._require("activations")
-        if self.neurons is None:
-            raise NoValue("one example cannot be split into two halves: ask for two examples or more")
-        return self.neurons
+        """Mean activations of MLP neurons on outputs and features."""
+        return self._look_up("activations")
 
     @property
     def regressors(self) -> Mapping[str, float]:
         """What each of PUBLISHED_REGRESSORS predicts for the test case from the same examples, by name.
 
         Looking at one that gives no finite prediction raises NoValue.
-
-        Raises:
-            UserError: they were not asked for.
         """
-        self._require("regressors")
-        assert self.predictions is not None
-        return self.predictions
+        return self._look_up("regressors")
 
-    def _require(self, need: str) -> None:
-        if need not in self.served:
+    def _look_up(self, need: str) -> Any:
+        if need not in self.shown:
             raise UserError(
                 f"this observation shows no {need}: add {need!r} to the claim's needs, for a model that has it"
             )
+        if self.shown[need] is None:
+            raise NoValue(NOTHING_TO_SHOW[need])
+        return self.shown[need]

@@ -7,7 +7,7 @@ from typing import Any
 
 import optim_hunter.models.registry as registry
 from optim_hunter.claim import UserError
-from optim_hunter.observe.observation import RegressionObservation
+from optim_hunter.observe.observation import Answer, RegressionObservation
 from optim_hunter.tasks.prompts import number_text
 from optim_hunter.tasks.regression import RegressionTask, draw
 
@@ -31,7 +31,7 @@ class RecordedSubject:
         index = self.record["seeds"].index(seed)
         answer = number_text(self.record["predictions"]["llama"][index])
         episode = draw(task, self.record["seeds"][index], query)
-        return RegressionObservation(episode, frozenset({"answer"}), answer)
+        return RegressionObservation(episode, {"answer": Answer(answer)})
 
     def close(self) -> None:
         """There are no weights."""

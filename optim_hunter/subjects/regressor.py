@@ -8,7 +8,7 @@ from importlib import metadata
 from typing import Any
 
 import optim_hunter.models.registry as registry
-from optim_hunter.observe.observation import RegressionObservation
+from optim_hunter.observe.observation import Answer, RegressionObservation
 from optim_hunter.observe.plan import Asked, Plan
 from optim_hunter.observe.predictions import Predictors
 from optim_hunter.observe.store import Store
@@ -31,10 +31,10 @@ class WithRegressors:
 
     def observe(self, task: RegressionTask, seed: int | None, query: int) -> Any:
         observation = self._subject.observe(task, seed, query)
-        if task not in self.predictors.seeds or NEED in observation.served:
+        if task not in self.predictors.seeds or NEED in observation.shown:
             return observation
         predictions = self.predictors.predictions(task, observation.episode.seed, query)
-        return replace(observation, served=observation.served | {NEED}, predictions=predictions)
+        return replace(observation, shown={**observation.shown, NEED: predictions})
 
     def close(self) -> None:
         self._subject.close()
@@ -63,7 +63,7 @@ class RegressorSubject:
         if seed is None:
             raise ValueError("a regressor is observed seed by seed")
         answer = number_text(self.predictors.predictions(task, seed, query)[self.name])
-        return RegressionObservation(draw(task, seed, query), frozenset({"answer"}), answer)
+        return RegressionObservation(draw(task, seed, query), {"answer": Answer(answer)})
 
     def close(self) -> None:
         """There are no weights."""

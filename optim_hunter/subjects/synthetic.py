@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from optim_hunter.claim import UserError
-from optim_hunter.observe.observation import RegressionObservation
+from optim_hunter.observe.observation import Answer, RegressionObservation
 from optim_hunter.subjects.synthetic_internals import (
     other_pairs_stand_out,
     profiles_alike,
@@ -51,12 +51,12 @@ def erring(episode: Episode, error: float, generator: np.random.Generator) -> Re
     errors = generator.normal(0, 200, len(PUBLISHED_REGRESSORS))
     predictions = dict(zip(PUBLISHED_REGRESSORS, (episode.gold + errors).tolist(), strict=True))
     observation = answering(episode, episode.gold + error)
-    return replace(observation, served=observation.served | {"regressors"}, predictions=predictions)
+    return replace(observation, shown={**observation.shown, "regressors": predictions})
 
 
 def answering(episode: Episode, answer: float) -> RegressionObservation:
     """An observation of a model that answers this number, written as prompts write numbers."""
-    return RegressionObservation(episode, frozenset({"answer"}), number_text(answer))
+    return RegressionObservation(episode, {"answer": Answer(number_text(answer))})
 
 
 SYNTHETIC: Mapping[str, Builder] = {

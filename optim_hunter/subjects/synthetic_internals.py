@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from optim_hunter.observe.observation import PREDICTORS, Attribution, Candidates, RegressionObservation
+from optim_hunter.observe.observation import PREDICTORS, Answer, Attribution, Candidates, RegressionObservation
 from optim_hunter.tasks.prompts import number_text
 from optim_hunter.tasks.regression import Episode
 
@@ -34,8 +34,8 @@ def _attributed(
     contributions[:, 1] = generator.normal(1.0, 0.3, len(contributions))
     contributions[-1, 1] += LAST_MLP_LEAD * last_mlp_leads
     attribution = Attribution(contributions, (0, 1), np.array([0, 1]), ("average", "own"))
-    answer = number_text(episode.gold + off)
-    return RegressionObservation(episode, frozenset({"answer", "attribution"}), answer, attribution=attribution)
+    answer = Answer(number_text(episode.gold + off))
+    return RegressionObservation(episode, {"answer": answer, "attribution": attribution})
 
 
 def two_pairs_stand_out(episode: Episode, generator: np.random.Generator) -> RegressionObservation:
@@ -62,4 +62,4 @@ def _with_logits(episode: Episode, low: tuple[str, str], generator: np.random.Ge
         output_counts=np.zeros(len(values), int),
         texts=PREDICTORS,
     )
-    return RegressionObservation(episode, frozenset({"candidates"}), first_tokens=candidates)
+    return RegressionObservation(episode, {"candidates": candidates})
