@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from optim_hunter.tasks.datasets import table
-from optim_hunter.tasks.regressors import REGRESSORS, Fit, Table, fit_all
+from optim_hunter.tasks.regressors import REGRESSORS, Fit, TrainingData, fit_all
 
 NAMES = [name for name, regressor in REGRESSORS.items() if not regressor.required]
 
@@ -36,6 +36,30 @@ def row_of(name: str, fits: list[dict[str, Fit]], golds: list[np.ndarray]) -> di
     return {**shown, "warnings": dict(warned), "missing": missing}
 
 
+def measured(dataset: str, examples: int, tests: int, seeds: int) -> dict[str, Any]:
+    """All methods on the first seeds of a data set, the one that errs least first."""
+    load = os.getloadavg()[0]
+    started = time.perf_counter()
+    drawn = [table(dataset, seed) for seed in range(seeds)]
+    cases = [TrainingData(x[:examples], y[:examples], z[:tests], seed) for seed, (x, y, z, _) in enumerate(drawn)]
+    fits = fit_all(NAMES, cases)
+    seconds = time.perf_counter() - started
+    golds = [gold[:tests] for *_, gold in drawn]
+    rows = sorted((row_of(name, fits, golds) for name in NAMES), key=lambda one: one["mse"])
+    total = sum(row["processor_seconds"] for row in rows)
+    return {"seconds": seconds, "processor_seconds": total, "seeds": seeds, "load_before": load, "methods": rows}
+
+
+def show(result: dict[str, Any]) -> None:
+    """A line a method, then the whole."""
+    for row in result["methods"]:
+        counts = ", ".join(f"{count} {category}" for category, count in row["warnings"].items()) or "no warnings"
+        shown = f"{row['name']:40} {row['mse']:12.7g} {row['processor_seconds']:6.2f} s"
+        print(f"{shown}  {counts}; {row['missing']} without a prediction")
+    seconds = f"{result['seconds']:.1f} s, {result['processor_seconds']:.1f} s of processors"
+    print(f"{len(NAMES)} methods, {result['seeds']} seeds: {seconds} (load {result['load_before']:.2f})")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="write the result here")
@@ -44,31 +68,9 @@ def main() -> None:
     parser.add_argument("--tests", type=int, default=1, help="test cases of a seed")
     parser.add_argument("--seeds", type=int, default=100)
     arguments = parser.parse_args()
-    load = os.getloadavg()[0]
-    started = time.perf_counter()
-    drawn = [table(arguments.dataset, seed) for seed in range(arguments.seeds)]
-    examples, tests = arguments.examples, arguments.tests
-    cases = [Table(x[:examples], y[:examples], z[:tests], seed) for seed, (x, y, z, _) in enumerate(drawn)]
-    fits = fit_all(NAMES, cases)
-    seconds = time.perf_counter() - started
-    golds = [gold[:tests] for *_, gold in drawn]
-    rows = [row_of(name, fits, golds) for name in NAMES]
-    for row in sorted(rows, key=lambda one: one["mse"]):
-        counts = ", ".join(f"{count} {category}" for category, count in row["warnings"].items()) or "no warnings"
-        shown = f"{row['name']:40} {row['mse']:12.7g} {row['processor_seconds']:6.2f} s"
-        print(f"{shown}  {counts}; {row['missing']} without a prediction")
-    total = sum(row["processor_seconds"] for row in rows)
-    print(
-        f"{len(NAMES)} methods, {arguments.seeds} seeds: {seconds:.1f} s, {total:.1f} s of processors (load {load:.2f})"
-    )
+    result = measured(arguments.dataset, arguments.examples, arguments.tests, arguments.seeds)
+    show(result)
     if arguments.json:
-        result = {
-            "seconds": seconds,
-            "processor_seconds": total,
-            "seeds": arguments.seeds,
-            "load_before": load,
-            "methods": rows,
-        }
         arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 

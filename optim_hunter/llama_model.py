@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import cache
 from typing import TYPE_CHECKING
 
 from optim_hunter.models.registry import open_language_model
@@ -18,7 +17,8 @@ DEFAULT = "llama-3.1-8b"
 def load_llama_model() -> LanguageModel:
     """The model whose registry name stands in the environment variable OPTIM_HUNTER_MODEL, or Llama 3.1 8B.
 
-    The same object whenever the name is the same. Its weights are opened when they are first needed.
+    The same object as long as the name is the same; another name's model is closed, so that the weights of one are in
+    memory at a time. They are opened when they are first needed.
 
     Raises:
         UserError: no such model, or it cannot be fetched, or this machine has no device for it.
@@ -26,6 +26,15 @@ def load_llama_model() -> LanguageModel:
     return _open(os.environ.get(VARIABLE) or DEFAULT)
 
 
-@cache
+_opened: dict[str, LanguageModel] = {}
+"""The last model, by its name."""
+
+
 def _open(name: str) -> LanguageModel:
-    return open_language_model(name)
+    if name not in _opened:
+        model = open_language_model(name)
+        for before in _opened.values():
+            before.close()
+        _opened.clear()
+        _opened[name] = model
+    return _opened[name]

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Int
 
+from optim_hunter.models.language import LanguageModel, check_language_model
 from optim_hunter.tasks.datasets import Table
 from optim_hunter.utils import pad_numeric_tokens, slice_dataset
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from optim_hunter.models.language import LanguageModel
     from optim_hunter.observe.padded import PaddedPrompt
 
 LAYOUT_SEEDS = range(100)
@@ -32,8 +31,8 @@ def get_tokenized_prompt(
     """The padded prompt of seed `random_int` with `seq_len` examples, in the layout of `check_token_positions`.
 
     Raises:
-        UserError: a number of this seed is longer than all of `LAYOUT_SEEDS`, so that the layout does not hold; or as
-            `pad_numeric_tokens` and `prepare_prompt_from_tokens`.
+        UserError: no language model; a number of this seed is longer than all of `LAYOUT_SEEDS`, so that the layout
+            does not hold; or as `pad_numeric_tokens` and `prepare_prompt_from_tokens`.
     """
     import torch
 
@@ -72,15 +71,22 @@ def prompt_in_layout(model: LanguageModel, seq_len: int, seed: int, dataset: Dra
     """
     from optim_hunter.observe.padded import padded_prompt
 
+    check_language_model(model)
     x_train, y_train, x_test, _ = slice_dataset(*dataset(random_state=seed), seq_len)
     numbers = pad_numeric_tokens(model, x_train, y_train, x_test, length=tokens_of_a_number(model, dataset))
     return padded_prompt(model, *numbers)
 
 
-@lru_cache(64)
+_tokens: dict[tuple[str, DrawsData], int] = {}
+"""By the model's fingerprint, so that no model is kept for it."""
+
+
 def tokens_of_a_number(model: LanguageModel, dataset: DrawsData) -> int:
     """The tokens of the longest number of `LAYOUT_SEEDS`."""
     from optim_hunter.observe.padded import number_tokens
 
-    drawn = [np.ravel(array) for seed in LAYOUT_SEEDS for array in dataset(random_state=seed)]
-    return max(map(len, number_tokens(model, drawn).values()))
+    key = model.fingerprint, dataset
+    if key not in _tokens:
+        drawn = [np.ravel(array) for seed in LAYOUT_SEEDS for array in dataset(random_state=seed)]
+        _tokens[key] = max(map(len, number_tokens(model, drawn).values()))
+    return _tokens[key]

@@ -24,7 +24,7 @@ from optim_hunter.claim import UserError
 from optim_hunter.datasets import get_dataset_friedman_2
 from optim_hunter.evidence import fragment
 from optim_hunter.experiments.attention import attention
-from optim_hunter.experiments.cap import capped, capped_seeds
+from optim_hunter.experiments.cap import capped, capped_seeds, chosen_seeds
 from optim_hunter.experiments.claude_wanted_to_try_this import analyze_llm_component_understanding
 from optim_hunter.experiments.logit_diff import generate_logit_diff_batched
 from optim_hunter.experiments.mlp import analyze_mlp_for_specific_tokens
@@ -335,6 +335,48 @@ def test_a_cap_is_honoured_and_said(kernel: LanguageModel, monkeypatch: pytest.M
     monkeypatch.setenv("OPTIM_HUNTER_SEEDS_CAP", "few")
     with pytest.raises(UserError, match="OPTIM_HUNTER_SEEDS_CAP='few': write a whole number"):
         capped(3)
+
+
+def test_fewer_seeds_than_batches_are_said_and_a_seed_named_twice_is_refused(kernel: LanguageModel) -> None:
+    def compared(batches: int, seeds: list[int]) -> Page:
+        return Page(compare_llm_and_regressors(get_dataset_friedman_2, REGRESSORS[:1], 6, batches, kernel, seeds))
+
+    fewer = "5 batches were asked for, but random_seeds holds 2 seeds."
+    assert fewer in compared(5, [4, 8]).words
+    assert "batches were asked for" not in compared(2, [4, 8, 9]).words
+    assert chosen_seeds(5, [4, 8]) == ([4, 8], [fewer])
+    assert chosen_seeds(2, None) == ([0, 1], [])
+    for batches, seeds, message in (
+        (2, [4, 8, 4], "random_seeds names 4 twice"),
+        (2, [], "0 seeds: at least one is needed"),
+        (0, [4], "0 seeds: at least one is needed"),
+        (-1, [4, 8], "-1 seeds: at least one is needed"),
+        (1, [-3], "random_state -3: a seed is a whole number"),
+        (1, [0.5], "random_state 0.5: a seed is a whole number"),
+    ):
+        with pytest.raises(UserError, match=message):
+            compared(batches, seeds)
+        with pytest.raises(UserError, match=message):
+            generate_logit_diff_batched(get_dataset_friedman_2, GIVEN[:1], 6, batches, kernel, seeds)
+
+
+@pytest.mark.parametrize("model", [None, "smollm2-135m"])
+def test_what_is_no_model_is_told_at_once(model: Any) -> None:
+    for ask in (
+        lambda: compare_llm_and_regressors(get_dataset_friedman_2, REGRESSORS, 6, 3, model),
+        lambda: generate_logit_diff_batched(get_dataset_friedman_2, GIVEN, 6, 3, model),
+        lambda: attention(model, 3, 4, get_dataset_friedman_2),
+        lambda: analyze_mlp_for_specific_tokens(model, torch.tensor([[1, 2]]), [0], [1]),
+        lambda: analyze_llm_component_understanding(model, 3),
+    ):
+        with pytest.raises(UserError, match="is no language model: give what load_llama_model returns"):
+            ask()
+
+
+@pytest.mark.parametrize("examples", [0, -1, 51])
+def test_examples_that_no_seed_draws_are_told_at_once(kernel: LanguageModel, examples: int) -> None:
+    with pytest.raises(UserError, match=f"{examples} examples: choose 1 to 50"):
+        compare_llm_and_regressors(get_dataset_friedman_2, REGRESSORS, examples, 3, kernel)
 
 
 @pytest.mark.parametrize("count", [0, -1])

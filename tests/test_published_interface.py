@@ -1,6 +1,8 @@
 """The import paths of the published notes that concern data and prompts."""
 
+import gc
 import re
+import weakref
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from optim_hunter.models.language import LanguageModel
 from optim_hunter.models.planted_parts import number_tokenizer
 from optim_hunter.models.sources import Provenance
 from optim_hunter.observe.padded import pad, padded_prompt
+from optim_hunter.sklearn_regressors import create_llm_regressor
 from optim_hunter.tasks.prompts import number_text, regression_prompt
 from optim_hunter.tasks.regression import Episode, RegressionTask, draw
 from optim_hunter.tasks.templates import TEMPLATES
@@ -45,7 +48,8 @@ def byte_level(*splits):
 def reader(tokenizer, context=100_000):
     """A language model that only reads."""
     provenance = Provenance("built here", None, None, "none")
-    return LanguageModel("reader", tokenizer, provenance, "cpu", "float32", context, "reader", lambda: None)
+    fingerprint = tokenizer.backend_tokenizer.to_str()
+    return LanguageModel("reader", tokenizer, provenance, "cpu", "float32", context, fingerprint, lambda: None)
 
 
 def split(pattern):
@@ -222,6 +226,40 @@ def test_the_model_is_that_of_the_environment_and_one_object(monkeypatch):
     monkeypatch.setenv("OPTIM_HUNTER_MODEL", "recorded:llama-3.1-8b")
     with pytest.raises(UserError, match="has no weights to run"):
         load_llama_model()
+
+
+def test_the_weights_of_one_model_alone_are_kept_and_the_other_answers_again(monkeypatch):
+    """Also where an engine that somebody holds has looked at them."""
+    monkeypatch.setenv("OPTIM_HUNTER_MODEL", "planted:kernel-regression")
+    first = load_llama_model()
+    asked = create_llm_regressor(first, "first")
+    data = slice_dataset(*get_dataset_friedman_2(3), 5)
+    answers = asked(*data).metadata["answers"]
+    weights = weakref.ref(first.module)
+    monkeypatch.setenv("OPTIM_HUNTER_MODEL", "planted:late-mlp")
+    assert load_llama_model() is not first
+    gc.collect()
+    assert weights() is None
+    assert asked(*data).metadata["answers"] == answers
+
+
+def test_a_model_is_not_kept_for_the_layout_of_its_prompts():
+    model = reader(number_tokenizer())
+    check_token_positions(model, get_dataset_friedman_2, 4, print_info=False)
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.parametrize("model", [None, "smollm2-135m"])
+def test_what_is_no_model_is_told_at_once(model):
+    for ask in (
+        lambda: get_tokenized_prompt(model, 4, 0, get_original2),
+        lambda: check_token_positions(model, get_original2, 4),
+    ):
+        with pytest.raises(UserError, match="is no language model: give what load_llama_model returns"):
+            ask()
 
 
 def test_without_the_variable_it_is_llama_31(monkeypatch):

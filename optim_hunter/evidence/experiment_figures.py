@@ -32,20 +32,7 @@ def method_bars(
     colours: Sequence[Any] = COLOURS
     if len(series) == 1:
         colours = [[RED if name == marked else BLUE for name in names]]
-    traces = [
-        {
-            "type": "bar",
-            "orientation": "h",
-            "name": plotly_text(label),
-            "y": [plotly_text(name) for name in names],
-            "x": _plain(one.mean),
-            "error_x": _interval(one),
-            "marker": {"color": colour},
-            "customdata": _hover(one),
-            "hovertemplate": "%{y}: %{x:.4g} (%{customdata[0]:.4g} to %{customdata[1]:.4g}), n = %{customdata[2]}",
-        }
-        for (label, one), colour in zip(series.items(), colours, strict=False)
-    ]
+    traces = [_across(names, label, one, colour) for (label, one), colour in zip(series.items(), colours, strict=False)]
     layout = {
         "height": 110 + len(names) * (14 + 10 * len(traces)),
         "xaxis": {"title": {"text": plotly_text(unit)}, "rangemode": "tozero"},
@@ -53,12 +40,28 @@ def method_bars(
         **_legend_above(),
     }
     if all(np.all(one.mean > 0) for one in series.values()):
-        scales = [_button(scale, "relayout", {"xaxis.type": scale}) for scale in ("linear", "log")]
         layout["xaxis"]["type"] = "log" if log else "linear"
-        layout["updatemenus"] = [
-            {**_menu(scales), "type": "buttons", "direction": "right", "x": 0, "xanchor": "left", "active": int(log)}
-        ]
+        layout["updatemenus"] = [_choice_of_scale(log)]
     return figure_of(traces, layout)
+
+
+def _across(names: Sequence[str], label: str, one: Estimate, colour: Any) -> dict[str, Any]:
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "name": plotly_text(label),
+        "y": [plotly_text(name) for name in names],
+        "x": _plain(one.mean),
+        "error_x": _interval(one),
+        "marker": {"color": colour},
+        "customdata": _hover(one),
+        "hovertemplate": "%{y}: %{x:.4g} (%{customdata[0]:.4g} to %{customdata[1]:.4g}), n = %{customdata[2]}",
+    }
+
+
+def _choice_of_scale(log: bool) -> dict[str, Any]:
+    scales = [_button(scale, "relayout", {"xaxis.type": scale}) for scale in ("linear", "log")]
+    return {**_menu(scales), "type": "buttons", "direction": "right", "x": 0, "xanchor": "left", "active": int(log)}
 
 
 def by_choice(labels: Sequence[str], choices: Mapping[str, Mapping[str, Estimate]], unit: str, kind: Kind) -> Figure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 
 from optim_hunter.claim import UserError
@@ -33,6 +34,22 @@ def capped_seeds(seeds: Sequence[int]) -> list[int]:
         UserError: as `capped`.
     """
     return list(seeds[: capped(len(seeds))])
+
+
+def chosen_seeds(batches: int, random_seeds: Sequence[int] | None) -> tuple[list[int], list[str]]:
+    """The seeds of an experiment, the first `batches` of those given or of 0, 1, 2 …, and what its page says of them.
+
+    Raises:
+        UserError: a seed is named twice (it would count as two replicates), or as `capped`.
+    """
+    capped(batches)
+    given = range(batches) if random_seeds is None else random_seeds
+    if repeated := [seed for seed, count in Counter(given).items() if count > 1]:
+        raise UserError(f"random_seeds names {repeated[0]} twice: each seed is one replicate, so name it once")
+    asked = list(given)[:batches]
+    seeds = capped_seeds(asked)
+    fewer = f"{batches} batches were asked for, but random_seeds holds {len(asked)} seeds."
+    return seeds, [fewer] * (len(asked) < batches) + cap_warnings(len(asked), len(seeds))
 
 
 def cap_warnings(asked: int, used: int) -> list[str]:

@@ -14,7 +14,7 @@ from optim_hunter.claim import NoValue, UserError
 from optim_hunter.evidence.experiment_figures import by_choice, grid_map
 from optim_hunter.evidence.fragment import Html, Section, Table, Titled, shown
 from optim_hunter.evidence.text import interval_text, number
-from optim_hunter.experiments.cap import cap_warnings, capped_seeds
+from optim_hunter.experiments.cap import chosen_seeds
 from optim_hunter.experiments.observing import Dataset, dataset_name, observed, task_of
 from optim_hunter.measures.attribution import component_names
 from optim_hunter.measures.candidates import observed_difference, pair_difference
@@ -59,18 +59,17 @@ def generate_logit_diff_batched(
         seq_len: examples in the prompt.
         batches: number of seeds, from 0 on.
         model: as `load_llama_model` gives it.
-        random_seeds: other seeds; the first `batches` of them are taken.
+        random_seeds: other seeds, each once; the first `batches` of them are taken.
 
     Raises:
-        UserError: another regressor, one named twice, or the prompt does not fit.
+        UserError: another regressor, a regressor or seed named twice, or the prompt does not fit.
     """
     predictors = predictors_of(regressors)
-    asked = list(range(batches) if random_seeds is None else random_seeds)[:batches]
-    seeds = capped_seeds(asked)
+    seeds, notes = chosen_seeds(batches, random_seeds)
     tasks = [task_of(dataset, seq_len, pair) for pair in ("own", "seed 0")]
     own, first = (differences(seen, predictors) for seen in observed(model, tasks, seeds, {"candidates"}))
     title = f"Logit differences of {model.name} on {dataset_name(dataset)}, {seq_len} examples"
-    return shown(title, sections({OWN: own, SEED_0: first}, len(seeds)), cap_warnings(len(asked), len(seeds)))
+    return shown(title, sections({OWN: own, SEED_0: first}, len(seeds)), notes)
 
 
 def predictors_of(regressors: Sequence[RegressorCallable]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from optim_hunter.evidence.fragment import Html, Section, Table, Titled, shown
 from optim_hunter.evidence.text import number
 from optim_hunter.experiments.observing import engine_of
 from optim_hunter.measures.activations import distances, statistics
-from optim_hunter.models.language import LanguageModel
+from optim_hunter.models.language import LanguageModel, check_language_model
 from optim_hunter.observe.instruments import Look
 from optim_hunter.observe.observation import ACTIVATION_LAYERS
 from optim_hunter.observe.sums import GroupSums
@@ -48,10 +48,11 @@ def analyze_mlp_for_specific_tokens(
         num_last_layers: how many layers, from the last one back; all where the model has fewer.
 
     Raises:
-        UserError: more than one prompt, places outside of it or of both kinds, no layer, or a model whose MLPs have no
-            neurons that can be told apart.
+        UserError: no language model, more than one prompt, places outside of it or of both kinds, no layer, or a model
+            whose MLPs have no neurons that can be told apart.
         InvalidInstrument: a check of the instruments fails.
     """
+    check_language_model(model)
     ids = _one_prompt(tokens)
     places = {"outputs": sorted(set(output_pos)), "features": sorted(set(feature_pos))}
     _check(places, len(ids), num_last_layers)

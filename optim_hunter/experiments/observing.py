@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from optim_hunter.claim import UserError
-from optim_hunter.models.language import LanguageModel
+from optim_hunter.models.language import LanguageModel, check_language_model
 from optim_hunter.observe.engine import Engine
 from optim_hunter.observe.kept import PartStore
 from optim_hunter.observe.observation import RegressionObservation
@@ -45,9 +45,10 @@ def observed(
     """The same for tasks of one data set, task by task; prompts that they share are run once.
 
     Raises:
-        UserError: the prompt does not fit, or the model cannot be opened.
+        UserError: no language model, the prompt does not fit, or the model cannot be opened.
         InvalidInstrument: a check of the instruments fails.
     """
+    check_language_model(model)
     (plan,) = unite((task, needs, seeds) for task in tasks).values()
     passing = RegressionPass(engine_of(model), plan, PartStore(open_store(None), model))
     for task in tasks:

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from optim_hunter.evidence.experiment_figures import method_bars
 from optim_hunter.evidence.fragment import Html, Section, Table, Titled, shown
 from optim_hunter.evidence.text import interval_text, number, seed_ranges
-from optim_hunter.experiments.cap import cap_warnings, capped_seeds
+from optim_hunter.experiments.cap import chosen_seeds
 from optim_hunter.experiments.observing import Dataset, dataset_name, observations, task_of
 from optim_hunter.experiments.predicting import Predictions, answers, missing_answers, predictions
 from optim_hunter.models.language import LanguageModel
@@ -73,20 +73,19 @@ def compare_llm_and_regressors(
         seq_len: examples that the model and every regressor see.
         batches: number of seeds, from 0 on.
         model: as `load_llama_model` gives it.
-        random_seeds: other seeds; the first `batches` of them are taken.
+        random_seeds: other seeds, each once; the first `batches` of them are taken.
         low_error: squared errors of the model below this make the list of seeds of low error.
 
     Raises:
-        UserError: the data set is none of ours, two regressors have one name, or the prompt does not fit.
+        UserError: the data set is none of ours, a regressor or seed is named twice, or the prompt does not fit.
     """
-    asked = list(range(batches) if random_seeds is None else random_seeds)[:batches]
-    seeds = capped_seeds(asked)
+    seeds, notes = chosen_seeds(batches, random_seeds)
     seen = observations(model, dataset, seq_len, seeds, {"answer"})
     own = f"{model.name} (the model)"
     methods = {own: answers(seen), **predictions(regressors, task_of(dataset, seq_len), seeds)}
     compared = Comparison(seeds, np.array([one.episode.gold for one in seen]), methods)
     title = f"{model.name} against {len(regressors)} regressors on {dataset_name(dataset)}"
-    return shown(title, sections(compared, seq_len, low_error), cap_warnings(len(asked), len(seeds)))
+    return shown(title, sections(compared, seq_len, low_error), notes)
 
 
 def sections(compared: Comparison, examples: int, low_error: float) -> list[Section]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Int
 
@@ -53,9 +53,15 @@ class LanguageModel:
         """
         return self.open_module()
 
+    @cached_property
+    def beside_weights(self) -> dict[str, Any]:
+        """What others look up in the weights and keep as long as they are open."""
+        return {}
+
     def close(self) -> None:
         """Let the weights go; they are opened again when they are next asked for."""
-        self.__dict__.pop("module", None)
+        for opened in ("module", "beside_weights"):
+            self.__dict__.pop(opened, None)
 
     @property
     def end_tokens(self) -> frozenset[int]:

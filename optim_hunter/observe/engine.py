@@ -36,14 +36,17 @@ class Engine:
         """Where the model runs."""
         return torch.device(self.model.device)
 
-    @cached_property
+    @property
     def parts(self) -> DecoderParts:
-        """The model's layout; opens its weights.
+        """The model's layout; opens its weights, and goes with them, whoever closes the model.
 
         Raises:
             UserError: the model cannot be opened, or is of an unknown architecture.
         """
-        return decoder_parts(self.model.module)
+        beside: dict[str, DecoderParts] = self.model.beside_weights
+        if "parts" not in beside:
+            beside["parts"] = decoder_parts(self.model.module)
+        return beside["parts"]
 
     @cached_property
     def disagreement(self) -> float:
@@ -80,7 +83,6 @@ class Engine:
 
     def close(self) -> None:
         """Free the weights; counts stay, and what is run next opens them again."""
-        self.__dict__.pop("parts", None)
         self.model.close()
         self.free_memory()
 
