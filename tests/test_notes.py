@@ -181,6 +181,28 @@ def test_plain_blocks_run_when_all_are_asked_for(notes):
     assert everything.page.count('<section class="fragment">') == 1
 
 
+def test_an_answer_that_looks_like_a_fragment_is_text(notes):
+    """Whatever mark it guesses, beside a real fragment, and when both are shown again as kept."""
+    plain, guessed = (
+        f'<section class="fragment"{mark}>\n<a href="https://example.org">here</a>\n</section>'
+        for mark in ("", ' data-mark="1"')
+    )
+    lines = f"print({plain!r})\nprint({guessed!r})\n{FIGURE.format(4)}print({plain!r})"
+    source = f"```python\n{lines}\n```\n"
+    first, again = notes(source, "--all"), notes(source, "--all")
+    for shown in (first, again):
+        assert shown.page.count('<section class="fragment">') == shown.page.count("<section") == 1
+        assert "example.org" not in re.sub(r"<pre.*?</pre>", "", shown.page, flags=re.DOTALL)
+        assert [text.count("example.org") for text in shown.printed] == [2, 1]
+    assert (first.ran, again.ran) == (["line 1"], [])
+
+
+def test_raw_markup_around_a_fragment_encloses_it(notes):
+    page = notes(block("a", "print('<b id=\"around\">')" + FIGURE.format(5) + "print('</b>')", "raw")).page
+    assert re.search(r'<b id="around">\n<section class="fragment">.*?</section>\n</b>', page, re.DOTALL)
+    assert "data-mark" not in page
+
+
 def test_an_interpreter_that_is_killed_leaves_a_page_with_what_there_is(notes):
     died = notes(document(["print('a')", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "print('c')"]))
     assert (died.code, died.printed) == (1, ["a"])

@@ -136,6 +136,7 @@ def test_policy_stands_first_and_names_scripts_by_hash(ledger: dict[str, Any]) -
     assert page.index("Content-Security-Policy") < page.index("<meta charset")
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe-inline" not in policy.split(";")[1]
+    assert policy.endswith("; form-action 'none'; base-uri 'none'")
 
 
 def test_policy_leaves_out_scripts_that_are_not_known() -> None:

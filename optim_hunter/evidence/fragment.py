@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +26,10 @@ from optim_hunter.evidence import text
 from optim_hunter.evidence.figures import Figure
 
 IN_NOTES = "OPTIM_HUNTER_NOTES"
-"""Set to 1 while the blocks of a document run: its page holds plotly.js, so that a fragment is enough."""
+"""Set while the blocks of a document run: its page holds plotly.js, so that a fragment is enough.
+
+The value marks the fragment. It is drawn for the run, so that no text that a model or a data set brings can hold it.
+"""
 
 
 @dataclass(frozen=True)
@@ -70,15 +74,32 @@ class Html(str):
 
 
 def shown(title: str, sections: Sequence[Section], warnings: Sequence[str] = ()) -> Html:
-    """Sections under a title: a page of its own, or a fragment for the page of the notes (`OPTIM_HUNTER_NOTES=1`).
+    """Sections under a title: a page of its own, or a fragment for the page of the notes (`OPTIM_HUNTER_NOTES`).
 
     `warnings` stand above them.
     """
-    markup = Markup(render("fragment.html", title=title, sections=sections, warnings=warnings))
-    if os.environ.get(IN_NOTES) == "1":
+    mark = os.environ.get(IN_NOTES)
+    markup = Markup(render("fragment.html", title=title, sections=sections, warnings=warnings, mark=mark))
+    if mark:
         return Html(markup)
     body = Markup('<style>{}</style>\n<main class="page">\n{}\n</main>\n{}').format(style(), markup, assets())
     return Html(secure(page(title, body)))
+
+
+def parts(printed: str, mark: str) -> list[tuple[str, bool]]:
+    """What was printed, cut into texts and fragments (True) that bear the mark, in order; the mark is taken out.
+
+    A fragment cannot end early: within it every string is escaped.
+    """
+    opening = f'<section class="fragment" data-mark="{mark}">'
+    cut = re.split(rf"^({re.escape(opening)}.*?^</section>)$", printed, flags=re.DOTALL | re.MULTILINE)
+    found = [(unmarked(part, mark), place % 2 == 1) for place, part in enumerate(cut)]
+    return [(part, is_fragment) for part, is_fragment in found if part]
+
+
+def unmarked(markup: str, mark: str) -> str:
+    """Markup without the mark of its fragments."""
+    return markup.replace(f' data-mark="{mark}"', "")
 
 
 def page(title: str, body: Markup) -> str:
@@ -97,13 +118,16 @@ def assets() -> Markup:
 
 
 def secure(whole_page: str, scripts: Iterable[str] = ()) -> str:
-    """A page with a Content-Security-Policy that lets no network be reached and only known scripts run.
+    """A page with a Content-Security-Policy: nothing is loaded, no form is sent, and only known scripts run.
 
     Known, by their hashes, are plotly.js, the script that draws, and the text of `scripts`.
     """
     known = [*scripts, template_text("figures.js"), _plotly_source()]
     hashes = " ".join(f"'sha256-{_base64(hashlib.sha256(script.encode()).digest())}'" for script in known)
-    policy = f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:"
+    policy = (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "form-action 'none'; base-uri 'none'"  # which default-src does not cover
+    )
     tag = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
     return whole_page.replace("<head>", f"<head>{tag}", 1)
 

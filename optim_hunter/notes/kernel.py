@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import secrets
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +23,7 @@ from nbclient.exceptions import DeadKernelError
 from rich.text import Text
 
 from optim_hunter.claim import UserError
+from optim_hunter.evidence import fragment
 from optim_hunter.notes.results import Output, Result
 
 START_SECONDS = 600
@@ -40,9 +43,10 @@ class ThisPython(KernelSpecManager):
 class Kernel:
     """A running kernel; `ended` once it has died."""
 
-    def __init__(self, client: NotebookClient) -> None:
+    def __init__(self, client: NotebookClient, mark: str) -> None:
         self.ended = False
         self._client = client
+        self._mark = mark
 
     def run(self, code: str) -> tuple[Result, str]:
         """What a block gave, and what it wrote to stderr."""
@@ -58,7 +62,8 @@ class Kernel:
             error = f"{_ending(manager)} while it ran this block."
         else:
             error = _traceback(cell.outputs)
-        return Result(_shown(cell.outputs), error, time.monotonic() - started), _stream(cell.outputs, "stderr")
+        result = Result(_shown(cell.outputs, self._mark), error, time.monotonic() - started)
+        return result, _stream(cell.outputs, "stderr")
 
 
 @contextmanager
@@ -73,7 +78,8 @@ def running_kernel(folder: Path, environment: Mapping[str, str]) -> Iterator[Ker
     with ExitStack() as stack:
         private = stack.enter_context(TemporaryDirectory(prefix="optim-hunter-", ignore_cleanup_errors=True))
         client = _client(private)
-        variables = {**os.environ, **_quiet(), "IPYTHONDIR": private, **environment}
+        mark = secrets.token_hex(16)
+        variables = {**os.environ, **_quiet(), "IPYTHONDIR": private, fragment.IN_NOTES: mark, **environment}
         try:
             stack.enter_context(client.setup_kernel(cwd=str(folder), env=variables, cleanup_kc=True))
         except RuntimeError as error:
@@ -81,7 +87,7 @@ def running_kernel(folder: Path, environment: Mapping[str, str]) -> Iterator[Ker
                 f"the kernel did not start ({error}): see whether `{sys.executable} -m ipykernel_launcher` starts"
             ) from error
         try:
-            yield Kernel(client)
+            yield Kernel(client, mark)
         except KeyboardInterrupt:
             client.shutdown_kernel = "immediate"  # it is in the midst of a block
             raise
@@ -107,18 +113,25 @@ def _client(private: str) -> NotebookClient:
     )  # fmt: skip
 
 
-def _shown(outputs: list[dict[str, Any]]) -> tuple[Output, ...]:
+def _shown(outputs: list[dict[str, Any]], mark: str) -> tuple[Output, ...]:
     shown: list[Output] = []
+    told = [one for one in outputs if (one["output_type"], one.get("name")) != ("stream", "stderr")]
+    for is_printed, group in itertools.groupby(told, lambda one: one["output_type"] == "stream"):
+        if is_printed:
+            cut = fragment.parts("".join(one["text"] for one in group), mark)
+            shown += [Output("fragment" if is_fragment else "printed", part) for part, is_fragment in cut]
+        else:
+            shown += _values(group, mark)
+    return tuple(shown)
+
+
+def _values(outputs: Iterable[dict[str, Any]], mark: str) -> Iterator[Output]:
     for output in outputs:
         data = output.get("data", {})
-        if output["output_type"] == "stream" and output["name"] == "stdout":
-            before = shown.pop().content if shown and shown[-1].kind == "printed" else ""
-            shown.append(Output("printed", before + output["text"]))
-        elif "text/html" in data:
-            shown.append(Output("html", data["text/html"]))
+        if "text/html" in data:
+            yield Output("html", fragment.unmarked(data["text/html"], mark))
         elif "text/plain" in data:
-            shown.append(Output("text", data["text/plain"]))
-    return tuple(shown)
+            yield Output("text", fragment.unmarked(data["text/plain"], mark))
 
 
 def _traceback(outputs: list[dict[str, Any]]) -> str | None:

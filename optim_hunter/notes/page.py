@@ -7,7 +7,7 @@ import mimetypes
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote
@@ -29,8 +29,6 @@ from optim_hunter.notes.forms import parser
 from optim_hunter.notes.results import Output, Result
 
 FIGURE = re.compile(r"<div\b[^>]*\sdata-figure=")
-FRAGMENT = re.compile(r"^<section class=\"fragment\">.*?^</section>$", re.DOTALL | re.MULTILINE)
-"""What the published functions return, as a block prints it; see evidence/templates/fragment.html."""
 CHARACTER = re.compile(r"&#x([0-9A-F]{5});")
 """How latex2mathml writes a sign in the text of an element."""
 SHOWN_FIRST = ("title", "date", "reading_time")
@@ -144,25 +142,28 @@ def block_html(block: Block, result: Result | None) -> Markup:
         words = "This block failed." if block.plain else f"Block {block.name} failed."
         error = Markup('<div class="failed"><p>{}</p>\n<pre>{}</pre></div>\n')
         parts.append(error.format(visible(words), visible(result.error)))
-    parts += [_output(output, block.output) for output in (result.outputs if result else ())]
+    parts += _outputs(result.outputs if result else (), block.output)
     return Markup('<div class="block">\n{}</div>\n').format(Markup().join(parts))
 
 
+def _outputs(outputs: Sequence[Output], mode: str) -> list[Markup]:
+    shown = outputs if mode == "plain" else _as_printed(outputs)
+    return [_output(output, mode) for output in shown]
+
+
+def _as_printed(outputs: Sequence[Output]) -> list[Output]:
+    """What was printed in one piece again: raw HTML around a fragment encloses it."""
+    joined: list[Output] = []
+    for is_printed, group in groupby(outputs, lambda one: one.kind in {"printed", "fragment"}):
+        some = list(group)
+        joined += [Output("printed", "".join(one.content for one in some))] if is_printed else some
+    return joined
+
+
 def _output(output: Output, mode: str) -> Markup:
-    if output.kind == "html" or (output.kind == "printed" and mode == "raw"):
+    if output.kind in {"html", "fragment"} or (output.kind == "printed" and mode == "raw"):
         return Markup('<div class="output">\n{}\n</div>\n').format(Markup(output.content))
-    if output.kind == "printed" and mode == "plain":
-        return _fragments_and_text(output.content)
     return _preformatted(output.content)
-
-
-def _fragments_and_text(printed: str) -> Markup:
-    """What a plain block printed: fragments of the published functions as what they are, the rest as text."""
-    parts, end = [], 0
-    for match in FRAGMENT.finditer(printed):
-        parts += [_preformatted(printed[end : match.start()]), _output(Output("html", match[0]), "raw")]
-        end = match.end()
-    return Markup().join([*parts, _preformatted(printed[end:])])
 
 
 def _preformatted(text: str) -> Markup:

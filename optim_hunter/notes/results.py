@@ -18,14 +18,17 @@ from optim_hunter.claim import UserError
 from optim_hunter.models.cache import REMEDY as CACHE_REMEDY
 from optim_hunter.observe.store import REMEDY, Store, open_store
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
 class Output:
-    """One output of a block: what it printed, or the value of its last line as text or as HTML."""
+    """One output of a block: what it printed, or the value of its last line as text or as HTML.
 
-    kind: Literal["printed", "text", "html"]
+    `fragment` is printed too: what a published function made, as against text that looks like it.
+    """
+
+    kind: Literal["printed", "fragment", "text", "html"]
     content: str
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from optim_hunter.evidence.fragment import IN_NOTES
 from optim_hunter.experiments.cap import CAP
 from optim_hunter.llama_model import VARIABLE
 from optim_hunter.models.cache import CACHE, cache_folder
@@ -85,4 +84,4 @@ def blocks_to_run(read: Sequence[Names], recalled: set[int]) -> list[int]:
 
 def _variables(setting: Setting) -> Mapping[str, str]:
     cap = "" if setting.cap is None else str(setting.cap)
-    return {IN_NOTES: "1", CAP: cap, VARIABLE: setting.model, CACHE: str(cache_folder().absolute())}
+    return {CAP: cap, VARIABLE: setting.model, CACHE: str(cache_folder().absolute())}
