@@ -8,7 +8,20 @@ from __future__ import annotations
 
 from optim_hunter.tasks.results import RegressionResult, RegressorFunction
 
-__all__ = ["RegressionResult"]
+__all__ = [
+    "RegressionResult",
+    "solve_bayesian_linear_regression",
+    "solve_gradient_descent",
+    "solve_irls",
+    "solve_knn",
+    "solve_lasso_regression",
+    "solve_normal_equation",
+    "solve_ols",
+    "solve_pcr",
+    "solve_ridge_regression",
+    "solve_ridge_regression_closed_form",
+    "solve_sgd",
+]
 
 solve_ols = RegressorFunction("solve_ols")
 solve_normal_equation = RegressorFunction("solve_normal_equation")

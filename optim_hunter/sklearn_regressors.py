@@ -8,7 +8,40 @@ from __future__ import annotations
 from optim_hunter.observe.llm_regressor import create_llm_regressor
 from optim_hunter.tasks.results import RegressionResult, RegressorFunction
 
-__all__ = ["RegressionResult", "create_llm_regressor"]
+__all__ = [
+    "RegressionResult",
+    "adaboost",
+    "bagging",
+    "baseline_average",
+    "baseline_constant",
+    "baseline_last",
+    "baseline_random",
+    "bayesian_regression1",
+    "create_llm_regressor",
+    "gradient_boosting",
+    "kernel_ridge_regression",
+    "knn_regression",
+    "knn_regression_search",
+    "knn_regression_v2",
+    "knn_regression_v3",
+    "knn_regression_v4",
+    "knn_regression_v5_adaptable",
+    "lasso",
+    "linear_regression",
+    "lr_with_polynomial_features_regression",
+    "mlp_deep1",
+    "mlp_deep2",
+    "mlp_deep3",
+    "mlp_universal_approximation_theorem1",
+    "mlp_universal_approximation_theorem2",
+    "mlp_universal_approximation_theorem3",
+    "random_forest",
+    "ridge",
+    "spline_regression",
+    "svm_and_scaler_regression",
+    "svm_regression",
+    "voting",
+]
 
 linear_regression = RegressorFunction("linear_regression")
 ridge = RegressorFunction("ridge")

@@ -185,6 +185,8 @@ def test_fits_in_processes_are_those_of_this_one():
 
 def test_every_regressor_is_a_function_of_its_name():
     functions = {**vars(sklearn_regressors), **vars(LR_methods)}
+    others = {"RegressionResult", "create_llm_regressor"}
+    assert {*sklearn_regressors.__all__, *LR_methods.__all__} - others == REGRESSORS.keys()
     for name in REGRESSORS:
         assert isinstance(functions[name], RegressorFunction)
         assert functions[name].__name__ == name
@@ -214,6 +216,8 @@ WRONG_DATA = {
     "y_train is no array of numbers": {"y_train": ["many"] * 25},
     "x_test is no array of numbers": {"x_test": [[1.0], [1.0, 2.0]]},
     "a regressor takes x_train": {"y_train": np.ones(24)},
+    "y_train holds NaN or infinite numbers": {"y_train": [*[1.0] * 24, np.nan]},
+    "x_test holds NaN or infinite numbers": {"x_test": np.full((3, 4), np.inf)},
 }
 
 

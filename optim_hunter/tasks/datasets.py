@@ -151,8 +151,9 @@ def additive(shape: str, features: int, rows: int, seed: int, noise: float) -> R
     """y = 500 · (1 + Σ wᵢ·g(xᵢ/50 − 1)), with g of `SHAPES` and every x uniform in [0, 100].
 
     The weights are drawn first from `numpy.random.default_rng(seed)`, standard normal and then divided by the sum of
-    their absolute values: both signs occur, yet outputs lie in [0, 1000] with any number of features. So an answer
-    needs no sign, and its integer part is, as in friedman_2, up to three digits: its first token says much of it.
+    their absolute values: either sign is as likely for each, so that with four features one seed of eight has weights
+    of one sign. Outputs lie in [0, 1000] with any number of features. So an answer needs no sign, and its integer part
+    is, as in friedman_2, up to three digits: its first token says much of it.
     Features are rounded before the formula sees them, so that what is called linear is so in the numbers shown.
     """
     generator = np.random.default_rng(seed)

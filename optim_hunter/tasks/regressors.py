@@ -237,6 +237,9 @@ class Table:
                 f"a regressor takes x_train [n, d], y_train [n] and x_test [m, d], but got shapes {shapes}: "
                 "check their order"
             )
+        arrays = {"x_train": self.x_train, "y_train": self.y_train, "x_test": self.x_test}
+        if wrong := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
+            raise UserError(f"{wrong[0]} holds NaN or infinite numbers: leave those rows out")
 
 
 @dataclass(frozen=True)
