@@ -2,6 +2,7 @@
 
 import copy
 import re
+import string
 from collections import Counter
 from dataclasses import fields, replace
 from itertools import chain, pairwise
@@ -28,6 +29,7 @@ from optim_hunter.observe.induction import LabelToken, induction_mass
 from optim_hunter.observe.kept import PartStore
 from optim_hunter.observe.observation import PREDICTORS
 from optim_hunter.observe.plan import Asked, unite
+from optim_hunter.observe.posed import answer_tokens, pose
 from optim_hunter.observe.regression import RegressionPass
 from optim_hunter.observe.store import Store
 from optim_hunter.tasks.prompts import number_text, regression_prompt
@@ -366,3 +368,17 @@ def test_fitted_predictors_are_regressors_of_the_table():
 
     assert set(FITTED.values()) <= REGRESSORS.keys()
     assert set(FITTED) | {"gold", "average", "last", "llm"} == set(PREDICTORS)
+
+
+def test_a_sign_that_the_tokenizer_joins_with_the_space_before_it_stands_by_itself(tiny_model):
+    """As after the prompt's last token, which is the space."""
+    words = {word: place for place, word in enumerate(["[UNK]", " -", *string.printable])}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, "[UNK]"))
+    split = tokenizers.Regex(r" -|[\s\S]")
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Split(split, behavior="isolated")
+    tokenizer.decoder = tokenizers.decoders.Fuse()
+    model = replace(tiny_model, tokenizer=PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]"))
+    posed = pose(model, TASK, 0)
+    assert model.encode(posed.prompt.text + "-1.5").ids[-4:] == [words[piece] for piece in (" -", "1", ".", "5")]
+    for number, text in ((-1.5, "-1.5\n\n"), (1.5, "1.5\n\n")):
+        assert answer_tokens(model, posed, number) == [words[piece] for piece in text]

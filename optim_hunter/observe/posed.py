@@ -80,11 +80,18 @@ def pose(model: LanguageModel, task: RegressionTask, seed: int, query: int = 0) 
 def answer_tokens(model: LanguageModel, posed: Posed, number: float) -> list[int]:
     """The tokens that a number takes as answer, after the prompt, with the line end that closes it.
 
+    Many tokenizers join a minus sign with the space before it. The prompt ends in a token that is this space, so what
+    follows there is the sign by itself, and then the digits.
+
     Raises:
         UserError: the tokenizer joins the prompt's end with the answer.
     """
-    joined = model.encode(posed.prompt.text + number_text(number) + "\n\n").ids
+    text = number_text(number)
+    joined = model.encode(posed.prompt.text + text + "\n\n").ids
     if joined[: len(posed.ids)] != posed.ids:
+        sign = model.tokenizer("-", add_special_tokens=False)["input_ids"]
+        if text.startswith("-") and model.decode(sign) == "-":
+            return [*sign, *answer_tokens(model, posed, -number)]
         raise UserError(
             f"the tokenizer of {model.name} joins the prompt's last space with the answer, "
             "so that no token of the prompt predicts the answer: choose a model whose tokenizer splits digits"
