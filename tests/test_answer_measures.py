@@ -22,7 +22,7 @@ from optim_hunter.measures.prediction import (
     wins_above_half,
 )
 from optim_hunter.observe.observation import RegressionObservation
-from optim_hunter.subjects.synthetic import PREFIX, SYNTHETIC, SyntheticSubject, answering
+from optim_hunter.subjects.synthetic import SYNTHETIC, SyntheticSubject, answering
 from optim_hunter.tasks.regression import RegressionTask, draw
 
 TASK = RegressionTask("linear:4", examples=10)
@@ -98,7 +98,7 @@ def test_a_generalised_logarithm_is_one_for_large_errors_and_finite_for_none():
 @pytest.mark.parametrize("name", SYNTHETIC)
 def test_what_is_synthetic_depends_on_name_seed_and_query_alone(name):
     task = RegressionTask(examples=25, queries_per_seed=2)
-    first, second = (SyntheticSubject(PREFIX + name) for _ in range(2))
+    first, second = (SyntheticSubject(f"synthetic:{name}") for _ in range(2))
     second.observe(task, 3, 0)
     one, other = first.observe(task, 5, 1), second.observe(task, 5, 1)
     assert str(vars(one)) == str(vars(other))
@@ -106,7 +106,7 @@ def test_what_is_synthetic_depends_on_name_seed_and_query_alone(name):
 
 @pytest.mark.parametrize(("name", "modes"), [("two-error-groups", True), ("two-error-groups-twin", False)])
 def test_the_planted_errors_are_in_two_groups_and_the_twins_are_not(name, modes):
-    subject = SyntheticSubject(PREFIX + name)
+    subject = SyntheticSubject(f"synthetic:{name}")
     seen = [subject.observe(RegressionTask(), seed, 0) for seed in range(200)]
     errors = np.abs([one.prediction - one.episode.gold for one in seen])
     between = np.mean((errors > 20) & (errors < 200))

@@ -11,7 +11,7 @@ import optim_hunter.models.registry as registry
 from optim_hunter.cases import cases_of
 from optim_hunter.claim import MINIMUM_SEEDS, Verdict, parse_seeds
 from optim_hunter.stats.pooled import STATISTICS, check_statistics
-from optim_hunter.subjects.synthetic import PREFIX, SYNTHETIC
+from optim_hunter.subjects.synthetic import SYNTHETIC
 
 FILES = sorted((Path(__file__).parents[1] / "claims").glob("*/test_*.py"))
 
@@ -38,7 +38,7 @@ def test_a_claim_has_controls_for_both_verdicts_that_can_be_opened(claim_id):
     assert set(claim.controls.values()) == {Verdict.SUPPORTED, Verdict.REFUTED}
     for name in claim.controls:
         registry.check_name(name)
-        assert not name.startswith(PREFIX) or name.removeprefix(PREFIX) in SYNTHETIC
+        assert not name.startswith(registry.SYNTHETIC) or name.removeprefix(registry.SYNTHETIC) in SYNTHETIC
     confirming = len(parse_seeds(claim.control_seeds)) // (2 if claim.search else 1)
     assert confirming >= MINIMUM_SEEDS
 
@@ -56,7 +56,9 @@ def test_no_statistic_or_generator_is_there_that_no_claim_uses():
     used = {one.statistic for measure in MEASURES.values() for one in measure.__claim__.quantities} - {""}
     assert used == STATISTICS.keys()
     controls = {name for measure in MEASURES.values() for name in measure.__claim__.controls}
-    assert {name.removeprefix(PREFIX) for name in controls if name.startswith(PREFIX)} == SYNTHETIC.keys()
+    assert {
+        name.removeprefix(registry.SYNTHETIC) for name in controls if name.startswith(registry.SYNTHETIC)
+    } == SYNTHETIC.keys()
 
 
 @pytest.mark.parametrize("folder", [FILES[0].parent, None], ids=["its own folder", "a folder outside"])

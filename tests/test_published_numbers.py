@@ -15,7 +15,7 @@ from sklearn.linear_model import ElasticNet
 
 from optim_hunter.models.registry import recorded_predictions
 from optim_hunter.tasks.datasets import table
-from optim_hunter.tasks.regressors import PUBLISHED_REGRESSORS, REGRESSORS, Table, fit_all, label_of
+from optim_hunter.tasks.regressors import PUBLISHED_REGRESSORS, REGRESSORS, TrainingData, fit_all, label_of
 from optim_hunter.tasks.solvers import with_bias
 
 SETS = json.loads(resources.files("optim_hunter.data").joinpath("published_errors.json").read_text("utf-8"))["sets"]
@@ -34,7 +34,7 @@ def tables(dataset):
 def errors(dataset, examples, tests, random_state, name):
     """The mean squared error of each seed."""
     cases = [
-        Table(x[:examples], y[:examples], z[:tests], seed if random_state is None else random_state)
+        TrainingData(x[:examples], y[:examples], z[:tests], seed if random_state is None else random_state)
         for seed, (x, y, z, _) in zip(SEEDS, tables(dataset), strict=True)
     ]
     golds = [gold[:tests] for *_, gold in tables(dataset)]
@@ -151,7 +151,7 @@ RECORDED = {"linear_regression": "linear_regression", "knn": "knn_regression", "
 
 def recomputed(name):
     """What a regressor predicts for each recorded seed; the recorded run took random state 1 for every seed."""
-    cases = [Table(x, y, z, 1) for x, y, z, _ in tables("friedman_2")]
+    cases = [TrainingData(x, y, z, 1) for x, y, z, _ in tables("friedman_2")]
     return np.array([one[name].values[0] for one in fit_all([name], cases, workers=1)])
 
 

@@ -27,7 +27,15 @@ from optim_hunter.subjects.opening import open_subject
 from optim_hunter.subjects.subject import Options
 from optim_hunter.tasks.estimators import NeighborSearch
 from optim_hunter.tasks.regression import RegressionTask, draw
-from optim_hunter.tasks.regressors import PUBLISHED_REGRESSORS, REGRESSORS, Table, estimator, fit, fit_all, predict
+from optim_hunter.tasks.regressors import (
+    PUBLISHED_REGRESSORS,
+    REGRESSORS,
+    TrainingData,
+    estimator,
+    fit,
+    fit_all,
+    predict,
+)
 from optim_hunter.tasks.results import RegressorFunction
 
 pytest_plugins = ["pytester"]
@@ -165,7 +173,7 @@ def test_what_cannot_be_solved_is_no_value_and_no_other_solver_takes_over():
 
 
 def test_warnings_are_counted_and_not_shown():
-    seen = fit("solve_gradient_descent", Table(*drawn(0)))
+    seen = fit("solve_gradient_descent", TrainingData(*drawn(0)))
     assert seen.warnings == {"ConvergenceWarning": 1}  # warnings are errors in tests: one shown would raise
 
 

@@ -21,7 +21,7 @@ PROFILE_NAMES = (
 SIGNED_NAMES = tuple(f"{name}: more at {group} error" for group in ("low", "high") for name in PROFILE_NAMES)
 """What `grouped_profile` goes through."""
 
-LOW_ERROR = 0.5
+LOW_ERROR_SHARE = 0.5
 """Errors below this part of what the mean baseline would be expected to make count as low."""
 
 
@@ -35,7 +35,7 @@ def has_low_error(observation: RegressionObservation) -> bool:
     """
     outputs = observation.episode.outputs
     expected = np.abs(outputs - outputs.mean()).mean()
-    return bool(abs(observation.prediction - observation.episode.gold) < LOW_ERROR * expected)
+    return bool(abs(observation.prediction - observation.episode.gold) < LOW_ERROR_SHARE * expected)
 
 
 def profile_by_depth(component_shares: Float[np.ndarray, "component"]) -> Float[np.ndarray, "name"]:

@@ -97,7 +97,8 @@ ENTRIES: Mapping[str, Entry] = {
 }
 
 REGRESSOR = "regressor:"
-PREFIXES: Mapping[str, Kind] = {"recorded:": "recorded", "synthetic:": "synthetic", REGRESSOR: "regressor"}
+SYNTHETIC = "synthetic:"
+PREFIXES: Mapping[str, Kind] = {"recorded:": "recorded", SYNTHETIC: "synthetic", REGRESSOR: "regressor"}
 """Kinds that a name's beginning tells, so that a wrong name behind it does not make another kind of it."""
 
 PATTERNS = ("regressor:NAME", "random:NAME", "owner/name@REVISION", "FOLDER")

@@ -15,7 +15,7 @@ from optim_hunter.observe.plan import Plan
 from optim_hunter.observe.store import Store
 from optim_hunter.observe.versions import regressors_engine
 from optim_hunter.tasks.regression import RegressionTask, draw
-from optim_hunter.tasks.regressors import Fit, Table, fit_all, known
+from optim_hunter.tasks.regressors import Fit, TrainingData, fit_all, known
 
 
 @dataclass(frozen=True)
@@ -92,14 +92,14 @@ class Predictors:
                 self._seen[task, seed] = SeedFits(values, kept.header["missing"])
         return (task, seed) in self._seen
 
-    def _keep(self, table: Table, fits: Mapping[str, Fit], task: RegressionTask) -> SeedFits:
+    def _keep(self, table: TrainingData, fits: Mapping[str, Fit], task: RegressionTask) -> SeedFits:
         values = {name: one.values for name, one in fits.items()}
         missing = {name: one.missing for name, one in fits.items() if one.missing is not None}
         if self._store is not None:
             self._store.put(self._key(table, task), {"missing": missing}, values)
         return SeedFits(values, missing)
 
-    def _key(self, table: Table, task: RegressionTask) -> dict[str, Any]:
+    def _key(self, table: TrainingData, task: RegressionTask) -> dict[str, Any]:
         """The data as numbers: whatever makes the same table takes the same predictions."""
         digest = hashlib.sha256()
         for array in (table.x_train, table.y_train, table.x_test):
@@ -108,8 +108,8 @@ class Predictors:
         return {"kind": "regressors", **drawn, "names": list(self.names), "engine": regressors_engine()}
 
 
-def table_of(task: RegressionTask, seed: int) -> Table:
+def table_of(task: RegressionTask, seed: int) -> TrainingData:
     """The examples of a seed with the test cases of all its queries."""
     episode = draw(task, seed)
     cases = [draw(task, seed, query).test_features for query in range(task.queries_per_seed)]
-    return Table(episode.features, episode.outputs, np.array(cases), seed)
+    return TrainingData(episode.features, episode.outputs, np.array(cases), seed)

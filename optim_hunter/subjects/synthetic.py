@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+import optim_hunter.models.registry as registry
 from optim_hunter.claim import UserError
 from optim_hunter.observe.observation import Answer, RegressionObservation
 from optim_hunter.subjects.synthetic_internals import (
@@ -23,8 +24,6 @@ from optim_hunter.subjects.synthetic_internals import (
 from optim_hunter.tasks.prompts import number_text
 from optim_hunter.tasks.regression import Episode, RegressionTask, draw
 from optim_hunter.tasks.regressors import PUBLISHED_REGRESSORS
-
-PREFIX = "synthetic:"
 
 Builder = Callable[[Episode, np.random.Generator], RegressionObservation]
 
@@ -75,7 +74,7 @@ class SyntheticSubject:
     """Shows what a builder draws; the generator of a seed and query depends on the name, and on nothing else."""
 
     def __init__(self, name: str) -> None:
-        self.name = name.removeprefix(PREFIX)
+        self.name = name.removeprefix(registry.SYNTHETIC)
         if self.name not in SYNTHETIC:
             raise UserError(f"no synthetic subject {self.name!r}: choose one of {', '.join(SYNTHETIC)}")
 

@@ -18,7 +18,7 @@ from optim_hunter.claim import NoValue, UserError
 
 
 @dataclass(frozen=True)
-class Case:
+class FitContext:
     """What an estimator may depend on beside the data: the seed and the number of examples."""
 
     seed: int
@@ -32,7 +32,7 @@ class Regressor:
     Attributes:
         label: its name in the published figures; may name options.
         what: the estimator in words.
-        make: (module of estimators, case, options) → unfitted estimator in the form of scikit-learn's.
+        make: (module of estimators, context, options) → unfitted estimator in the form of scikit-learn's.
     """
 
     label: str
@@ -51,34 +51,41 @@ class Regressor:
 
 
 def _mlp(*layers: int) -> Callable[..., Any]:
-    return lambda e, case: e.MLPRegressor(
-        hidden_layer_sizes=layers, activation="relu", solver="lbfgs", random_state=case.seed
+    return lambda e, context: e.MLPRegressor(
+        hidden_layer_sizes=layers, activation="relu", solver="lbfgs", random_state=context.seed
     )
 
 
-def _adaptable(e: Any, case: Case) -> Any:
-    neighbors = 1 if case.examples < 3 else 3 if case.examples < 7 else 5
+def _adaptable(e: Any, context: FitContext) -> Any:
+    neighbors = 1 if context.examples < 3 else 3 if context.examples < 7 else 5
     return e.KNeighborsRegressor(neighbors, weights="distance")
 
 
-def _voting(e: Any, case: Case) -> Any:
-    forest = e.RandomForestRegressor(random_state=case.seed)
+def _voting(e: Any, context: FitContext) -> Any:
+    forest = e.RandomForestRegressor(random_state=context.seed)
     return e.VotingRegressor([("linear", e.LinearRegression()), ("forest", forest), ("svr", e.SVR())])
 
 
-def _sgd(e: Any, case: Case, learning_rate: float = 0.001, max_iter: int = 100) -> Any:
+def _sgd(e: Any, context: FitContext, learning_rate: float = 0.001, max_iter: int = 100) -> Any:
     steps = e.SGDRegressor(
-        penalty=None, learning_rate="constant", eta0=learning_rate, max_iter=max_iter, tol=None, random_state=case.seed
+        penalty=None,
+        learning_rate="constant",
+        eta0=learning_rate,
+        max_iter=max_iter,
+        tol=None,
+        random_state=context.seed,
     )
     return e.make_pipeline(e.StandardScaler(), steps)
 
 
-def _bayesian(e: Any, _: Case, alpha: float = 1.0, beta: float = 1.0) -> Any:
+def _bayesian(e: Any, _: FitContext, alpha: float = 1.0, beta: float = 1.0) -> Any:
     """With fixed precisions of prior α and noise β the posterior mean is ridge with α/β, the bias penalised too."""
     return e.make_pipeline(e.PolynomialFeatures(1), e.Ridge(alpha=alpha / beta, fit_intercept=False))
 
 
-def _descent(e: Any, _: Case, learning_rate: float = 0.01, max_iterations: int = 1000, tolerance: float = 1e-6) -> Any:
+def _descent(
+    e: Any, _: FitContext, learning_rate: float = 0.01, max_iterations: int = 1000, tolerance: float = 1e-6
+) -> Any:
     return e.make_pipeline(e.StandardScaler(), e.GradientDescent(learning_rate, max_iterations, tolerance))
 
 
@@ -86,8 +93,8 @@ REGRESSORS: Mapping[str, Regressor] = {
     "linear_regression": Regressor(
         "linear_regression", "ordinary least squares", lambda e, _: e.LinearRegression()
     ),
-    "ridge": Regressor("ridge", "ridge, α = 1", lambda e, case: e.Ridge(random_state=case.seed)),
-    "lasso": Regressor("lasso", "lasso, α = 1", lambda e, case: e.Lasso(random_state=case.seed)),
+    "ridge": Regressor("ridge", "ridge, α = 1", lambda e, context: e.Ridge(random_state=context.seed)),
+    "lasso": Regressor("lasso", "lasso, α = 1", lambda e, context: e.Lasso(random_state=context.seed)),
     "mlp_universal_approximation_theorem1": Regressor("mlp_uat_1", "MLP (10), L-BFGS", _mlp(10)),
     "mlp_universal_approximation_theorem2": Regressor("mlp_uat_2", "MLP (100), L-BFGS", _mlp(100)),
     "mlp_universal_approximation_theorem3": Regressor("mlp_uat_3", "MLP (1000), L-BFGS", _mlp(1000)),
@@ -97,16 +104,18 @@ REGRESSORS: Mapping[str, Regressor] = {
     "random_forest": Regressor(
         "random_forest",
         "random forest, depth 3",
-        lambda e, case: e.RandomForestRegressor(max_depth=3, random_state=case.seed),
+        lambda e, context: e.RandomForestRegressor(max_depth=3, random_state=context.seed),
     ),
-    "bagging": Regressor("bagging", "bagged trees", lambda e, case: e.BaggingRegressor(random_state=case.seed)),
+    "bagging": Regressor("bagging", "bagged trees", lambda e, context: e.BaggingRegressor(random_state=context.seed)),
     "gradient_boosting": Regressor(
-        "gradient_boosting", "gradient boosting", lambda e, case: e.GradientBoostingRegressor(random_state=case.seed)
+        "gradient_boosting",
+        "gradient boosting",
+        lambda e, context: e.GradientBoostingRegressor(random_state=context.seed),
     ),
     "adaboost": Regressor(
         "adaboost",
         "AdaBoost, 100 trees",
-        lambda e, case: e.AdaBoostRegressor(n_estimators=100, random_state=case.seed),
+        lambda e, context: e.AdaBoostRegressor(n_estimators=100, random_state=context.seed),
     ),
     "voting": Regressor("voting", "mean of least squares, random forest and SVR", _voting),
     "bayesian_regression1": Regressor(
@@ -158,7 +167,7 @@ REGRESSORS: Mapping[str, Regressor] = {
     "baseline_average": Regressor("average", "mean of the outputs", lambda e, _: e.DummyRegressor(strategy="mean")),
     "baseline_last": Regressor("last", "the last output", lambda e, _: e.LastOutput()),
     "baseline_random": Regressor(
-        "random", "one of the outputs, drawn with the seed", lambda e, case: e.RandomOutput(case.seed)
+        "random", "one of the outputs, drawn with the seed", lambda e, context: e.RandomOutput(context.seed)
     ),
     "baseline_constant": Regressor(
         "constant_prediction",
@@ -220,7 +229,7 @@ PARALLEL_FROM = 8
 
 
 @dataclass(frozen=True)
-class Table:
+class TrainingData:
     """Examples, test cases without their outputs, and the seed of what is drawn in fitting."""
 
     x_train: Float[np.ndarray, "example feature"]
@@ -287,7 +296,7 @@ def check_regressor(name: str) -> None:
         raise UserError(f"{name} needs {lacking[0]}, so that it cannot stand in a model's place: take another")
 
 
-def estimator(name: str, case: Case, **options: Any) -> Any:
+def estimator(name: str, context: FitContext, **options: Any) -> Any:
     """An unfitted estimator.
 
     Raises:
@@ -301,16 +310,16 @@ def estimator(name: str, case: Case, **options: Any) -> Any:
         raise UserError(f"{name} needs the option {lacking[0]}: pass it by name")
     from optim_hunter.tasks import estimators
 
-    return regressor.make(estimators, case, **options)
+    return regressor.make(estimators, context, **options)
 
 
-def fit(name: str, table: Table, **options: Any) -> Fit:
+def fit(name: str, table: TrainingData, **options: Any) -> Fit:
     """Fit a regressor and predict; what the fit warns of is counted and not shown.
 
     Raises:
         UserError: no such regressor or option.
     """
-    unfitted = estimator(name, Case(table.seed, len(table.y_train)), **options)
+    unfitted = estimator(name, FitContext(table.seed, len(table.y_train)), **options)
     started = time.process_time()
     with _one_thread(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -342,13 +351,13 @@ def predict(
         NoValue: it gives no finite prediction.
         UserError: no such regressor or option, or arrays of other shapes.
     """
-    fitted = fit(name, Table(x_train, y_train, x_test, seed), **options)
+    fitted = fit(name, TrainingData(x_train, y_train, x_test, seed), **options)
     if fitted.missing is not None:
         raise NoValue(fitted.missing)
     return fitted.values
 
 
-def fit_all(names: Sequence[str], tables: Sequence[Table], workers: int | None = None) -> list[dict[str, Fit]]:
+def fit_all(names: Sequence[str], tables: Sequence[TrainingData], workers: int | None = None) -> list[dict[str, Fit]]:
     """Every regressor on every table: a dictionary by name for each table; by default on all cores.
 
     Processes and not threads: most of these fits hold Python's lock, and warnings are counted process by process.
@@ -359,7 +368,7 @@ def fit_all(names: Sequence[str], tables: Sequence[Table], workers: int | None =
     return list(Parallel(n_jobs=chosen)(delayed(_fit_table)(tuple(names), table) for table in tables))
 
 
-def _fit_table(names: Sequence[str], table: Table) -> dict[str, Fit]:
+def _fit_table(names: Sequence[str], table: TrainingData) -> dict[str, Fit]:
     """Without the checks of parameters and arrays, which trees repeat hundreds of times a fit."""
     from sklearn import config_context
 

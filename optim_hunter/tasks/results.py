@@ -10,7 +10,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from optim_hunter.claim import UserError
-from optim_hunter.tasks.regressors import Table, fit, known, label_of
+from optim_hunter.tasks.regressors import TrainingData, fit, known, label_of
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class RegressorFunction:
 
 def given_data(
     x_train: ArrayLike, y_train: ArrayLike, x_test: ArrayLike, y_test: ArrayLike, random_state: int = 0
-) -> tuple[Table, Float[np.ndarray, "test"]]:
+) -> tuple[TrainingData, Float[np.ndarray, "test"]]:
     """What a function was given, as arrays of numbers; outputs of the test cases stand beside the table.
 
     Raises:
@@ -100,7 +100,7 @@ def given_data(
         except (TypeError, ValueError):
             raise UserError(f"{name} is no array of numbers: give what a data set draws") from None
     features, seen, cases, outputs = arrays
-    table = Table(features, seen, cases, random_state)
+    table = TrainingData(features, seen, cases, random_state)
     if outputs.shape != (len(table.x_test),):
         raise UserError(
             f"y_test has shape {outputs.shape}, but x_test has {len(table.x_test)} test cases: give one output for each"
