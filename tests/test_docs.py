@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 import torch
 
 from optim_hunter.datasets import get_dataset_friedman_2
@@ -21,14 +22,27 @@ def run(page):
     return shown
 
 
-def test_the_interventions_of_the_engines_page_run():
+def test_the_interventions_of_the_engines_page_run(monkeypatch, tiny_model):
+    """On a tiny model in place of the page's, against hooks that take the MLPs' writes at the last token away."""
+
+    def without_last(_module, _inputs, write):
+        return torch.cat([write[:, :-1], torch.zeros_like(write[:, -1:])], dim=1)
+
+    asked = []
+    monkeypatch.setattr("optim_hunter.open_language_model", lambda name: asked.append(name) or tiny_model)
     shown = run("engine.md")
-    assert len(shown["drop"]) == 30
-    model, prompt = shown["engine"].model, shown["prompt"]
+    assert asked == ["smollm2-135m"]
+    prompt = torch.tensor([shown["prompt"]])
     with torch.inference_mode():
-        logits = model.module(torch.tensor([prompt])).logits[0, -1]
-    torch.testing.assert_close(shown["clean"].logits, logits, atol=1e-3, rtol=0)
-    assert max(shown["drop"]) > 1
+        logits = tiny_model.module(prompt).logits[0, -1]
+        torch.testing.assert_close(shown["clean"].logits, logits, atol=1e-3, rtol=0)
+        drops = []
+        for layer in tiny_model.module.model.layers:
+            hook = layer.mlp.register_forward_hook(without_last)
+            drops.append(float(logits.max() - tiny_model.module(prompt).logits[0, -1, logits.argmax()]))
+            hook.remove()
+    assert shown["drop"] == pytest.approx(drops, abs=1e-3)
+    assert max(map(abs, drops)) > 0.1
 
 
 def test_the_prompts_of_the_regression_page_run(monkeypatch):

@@ -21,16 +21,18 @@ from markupsafe import Markup
 
 from optim_hunter import open_language_model, sklearn_regressors
 from optim_hunter.claim import UserError
-from optim_hunter.datasets import get_dataset_friedman_2
+from optim_hunter.datasets import get_dataset, get_dataset_friedman_2
 from optim_hunter.evidence import fragment
 from optim_hunter.experiments.attention import attention
 from optim_hunter.experiments.cap import capped, capped_seeds, chosen_seeds
-from optim_hunter.experiments.claude_wanted_to_try_this import analyze_llm_component_understanding
+from optim_hunter.experiments.claude_wanted_to_try_this import PARTS, analyze_llm_component_understanding
 from optim_hunter.experiments.logit_diff import generate_logit_diff_batched
 from optim_hunter.experiments.mlp import analyze_mlp_for_specific_tokens
+from optim_hunter.experiments.observing import observations
 from optim_hunter.experiments.predicting import Predictions
 from optim_hunter.experiments.regressors_comparison import Comparison, compare_llm_and_regressors, sections
 from optim_hunter.measures.activations import distances
+from optim_hunter.measures.prediction import relative_error_gain
 from optim_hunter.model_utils import check_token_positions, get_tokenized_prompt
 from optim_hunter.models.language import LanguageModel
 from optim_hunter.observe.engine import Engine
@@ -164,7 +166,43 @@ def test_what_was_seen_is_recalled_from_the_store(kernel: LanguageModel, monkeyp
 # Parts of a formula
 
 
-def test_parts_are_scored_by_the_first_line_alone(kernel: LanguageModel) -> None:
+def test_what_follows_the_first_line_of_an_answer_changes_no_score(
+    kernel: LanguageModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    plain = Page(analyze_llm_component_understanding(kernel, n_samples=2))
+    decode, longer = LanguageModel.decode, []
+
+    def decode_with_another_number(model: LanguageModel, ids: list[int]) -> str:
+        text = decode(model, ids)
+        if re.fullmatch(r"[\d.]+\n", text):
+            longer.append(text := f"{text}999.5\n")
+        return text
+
+    monkeypatch.setattr(LanguageModel, "decode", decode_with_another_number)
+    monkeypatch.setenv("OPTIM_HUNTER_CACHE", str(tmp_path))
+    assert Page(analyze_llm_component_understanding(kernel, n_samples=2)).figures == plain.figures
+    assert longer
+
+
+def test_gains_are_those_of_the_claims_and_of_answers_asked_for_one_by_one(kernel: LanguageModel) -> None:
+    page = Page(analyze_llm_component_understanding(kernel, n_samples=4))
+    llm = sklearn_regressors.create_llm_regressor(kernel, "kernel")
+    for name, shown in zip(PARTS, page.figure("Gain over the mean")["data"][0]["x"], strict=True):
+        seen = observations(kernel, get_dataset(name), 10, range(4), {"answer"})
+        claimed, alone = [], []
+        for one in seen:
+            data = one.episode.features, one.episode.outputs, one.episode.test_features[None], [one.episode.gold]
+            answer, average = (method(*data).y_predict[0] for method in (llm, sklearn_regressors.baseline_average))
+            if np.isnan(answer):
+                continue
+            claimed.append(relative_error_gain(one, "average"))
+            errors = abs(average - one.episode.gold) - abs(answer - one.episode.gold)
+            alone.append(errors / np.mean(np.abs(one.episode.outputs - average)))
+        assert len(alone) > 1
+        assert [shown, shown] == pytest.approx([np.mean(claimed), np.mean(alone)])
+
+
+def test_every_part_of_the_formula_is_shown(kernel: LanguageModel) -> None:
     page = Page(analyze_llm_component_understanding(kernel, n_samples=4))
     gains = page.figure("Gain over the mean")["data"][0]
     assert gains["y"] == [
@@ -392,7 +430,7 @@ def test_a_page_of_its_own_holds_plotly_once_and_a_fragment_not(monkeypatch: pyt
     page = fragment.shown("T", [section])
     assert page.count('id="plotly"') == 1
     assert 'id="plotly"' not in inside
-    assert str(inside) in page
+    assert str(inside).replace(' data-mark="1"', "") in page
     assert page.startswith("<!DOCTYPE html>")
     assert "<h>" not in page
     assert "default-src 'none'" in page

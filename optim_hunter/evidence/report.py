@@ -41,18 +41,13 @@ def install(prefix: list[str], ledger: Ledger) -> None:
 
     Its script moves the evidence to the top and folds pytest-html's own table of tests away below.
     """
-    prefix.append(_render("evidence.html", ledger))
+    prefix.append(_evidence(ledger))
 
 
 def page_html(ledger: Ledger) -> str:
     """A whole page from the ledger alone, which needs no network and forbids it."""
     claims = {entry["claim"] for entry in ledger["claims"] if not entry["control"]}
-    return secure(fragment.page(f"Evidence: {len(claims)} claims", Markup(_render("evidence.html", ledger))))
-
-
-def summary_html(ledger: Ledger) -> str:
-    """The table of claims, the controls and a section for each claim: markup without style, scripts or figures."""
-    return _render("summary.html", ledger)
+    return secure(fragment.page(f"Evidence: {len(claims)} claims", Markup(_evidence(ledger))))
 
 
 def secure(page: str) -> str:
@@ -85,12 +80,12 @@ def secure_file(path: Path) -> None:
     path.write_text(secure(page), encoding="utf-8")
 
 
-def _render(template: str, ledger: Ledger) -> str:
+def _evidence(ledger: Ledger) -> str:
     claims = [entry for entry in ledger["claims"] if not entry["control"]]
     cases, figures = _cases(claims)
     deciding = [one for entry in ledger["claims"] for one in entry["conditions"] if one["decides"]]
     return fragment.render(
-        template,
+        "evidence.html",
         run=ledger["run"],
         groups=[(claim, list(group)) for claim, group in groupby(cases, key=lambda case: case.entry["claim"])],
         controls=[entry for entry in ledger["claims"] if entry["control"]],
