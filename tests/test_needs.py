@@ -162,11 +162,30 @@ def test_examples_of_different_length_are_told_apart_by_their_own_places(spellin
             assert passes.batch_seeds >= len(SEEDS)
 
 
-@pytest.mark.parametrize("name", ["llama", "gemma2"])
-def test_candidates_are_the_first_tokens_of_what_each_predictor_says(name):
+def observed_candidates(name):
+    """A model of an architecture, and what it showed of seed 5."""
     model = language_model(random_model(VOUCHED[name]))
-    observed = pass_over(model, {TASK: Asked({"candidates"}, {5})}).observe(TASK, 5)
-    seen, episode = observed.candidates, observed.episode
+    return model, pass_over(model, {TASK: Asked({"candidates"}, {5})}).observe(TASK, 5)
+
+
+def said_by_scikit_learn(episode):
+    """Predictor → number; the random output is any of the prompt's."""
+    fitted = {
+        "linear_regression": sklearn.linear_model.LinearRegression(),
+        "knn_regression": sklearn.neighbors.KNeighborsRegressor(5),
+        "random_forest": sklearn.ensemble.RandomForestRegressor(max_depth=3, random_state=5),
+    }
+    known = {"gold": episode.gold, "average": episode.outputs.mean(), "last": episode.outputs[-1]}
+    return known | {
+        predictor: regressor.fit(episode.features, episode.outputs).predict(episode.test_features[None])[0]
+        for predictor, regressor in fitted.items()
+    }
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma2"])
+def test_candidates_have_the_logits_of_the_plain_model(name):
+    model, observed = observed_candidates(name)
+    seen = observed.candidates
     module = copy.deepcopy(model.module)
     module.set_attn_implementation("eager")
     own = module(torch.tensor([Text(model, TASK, 5).ids])).logits[0, -1]
@@ -174,25 +193,19 @@ def test_candidates_are_the_first_tokens_of_what_each_predictor_says(name):
     logits = torch.from_numpy(seen.logits)
     torch.testing.assert_close(cap * torch.tanh(logits / cap) if cap else logits, own[seen.tokens], atol=1e-4, rtol=0)
     np.testing.assert_allclose(seen.contributions.sum(0) + seen.constant, seen.logits, atol=1e-4)
+    assert seen.tokens[seen.columns["llm"]] == own.argmax()
 
-    def said_by(regressor):
-        return regressor.fit(episode.features, episode.outputs).predict(episode.test_features[None])[0]
 
-    forest = sklearn.ensemble.RandomForestRegressor(max_depth=3, random_state=5)
-    numbers = {
-        "gold": episode.gold,
-        "linear_regression": said_by(sklearn.linear_model.LinearRegression()),
-        "knn_regression": said_by(sklearn.neighbors.KNeighborsRegressor(5)),
-        "random_forest": said_by(forest),
-        "average": episode.outputs.mean(),
-        "last": episode.outputs[-1],
-    }
+@pytest.mark.parametrize("name", ["llama", "gemma2"])
+def test_candidates_are_the_first_tokens_of_what_each_predictor_says(name):
+    _, observed = observed_candidates(name)
+    seen, outputs = observed.candidates, observed.episode.outputs
     texts = {predictor: seen.texts[seen.columns[predictor]] for predictor in PREDICTORS}
+    numbers = said_by_scikit_learn(observed.episode)
     integers = {predictor: number_text(number).split(".")[0] for predictor, number in numbers.items()}
     assert {predictor: texts[predictor] for predictor in numbers} == integers
-    assert texts["random"] in {number_text(output).split(".")[0] for output in episode.outputs}
-    assert seen.tokens[seen.columns["llm"]] == own.argmax()
-    begun = Counter(number_text(output).split(".")[0] for output in episode.outputs)
+    begun = Counter(number_text(output).split(".")[0] for output in outputs)
+    assert texts["random"] in begun
     assert dict(zip(seen.texts, seen.output_counts.tolist(), strict=True)) == {
         text: begun[text] for text in {*begun, *texts.values()}
     }

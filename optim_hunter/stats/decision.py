@@ -81,29 +81,53 @@ def examine(
     Raises:
         UndefinedStatisticError: a statistic over seeds cannot be computed on these.
     """
+    split = _split(claim, numbers, named)
+    candidate = _search(claim, split.finders) if split.finding else named
+    if not split.used or (claim.search and candidate is None):
+        return None
+    return _tested(claim, split, candidate, estimate)
+
+
+@dataclass(frozen=True)
+class _Split:
+    """Seeds that find and that confirm, and the numbers of those among them that gave one."""
+
+    finding: tuple[int, ...]
+    confirming: tuple[int, ...]
+    finders: Sequence[SeedNumber]
+    used: Sequence[SeedNumber]
+
+
+def _split(claim: Claim, numbers: Sequence[SeedNumber], named: tuple[int, ...] | None) -> _Split:
     seeds = [number.seed for number in numbers]
     finding, confirming = halves(seeds) if claim.search and named is None else ((), tuple(seeds))
     found = {number.seed: number for number in numbers if number.values is not None}
     finders, used = ([found[seed] for seed in half if seed in found] for half in (finding, confirming))
-    candidate = _search(claim, finders) if finding else named
-    if not used or (claim.search and candidate is None):
-        return None
-    values = _arrays(claim, used, candidate)
-    missing = len(confirming) - len(used)
-    tested = {one.name: _test(claim, one, values[one.name], estimate) for one in claim.quantities}
-    scored = _scored(claim, used, values, missing, candidate)
-    if_lost = {one.name: _test(claim, one, scored[one.name], estimate) for one in claim.quantities}
+    return _Split(finding, confirming, finders, used)
+
+
+def _tested(
+    claim: Claim, split: _Split, candidate: tuple[int, ...] | None, estimate: Mapping[str, float] | None
+) -> Tested:
+    """The conditions on the seeds that confirm, as they are and with what is missing scored as lost."""
+    values = _arrays(claim, split.used, candidate)
+    missing = len(split.confirming) - len(split.used)
+    scored = _scored(claim, split.used, values, missing, candidate)
+    tested, if_lost = (
+        {one.name: _test(claim, one, arrays[one.name], estimate) for one in claim.quantities}
+        for arrays in (values, scored)
+    )
     columns = {name: column for name, (_, column) in tested.items()}
     return Tested(
         conditions={name: result for name, (result, _) in tested.items()},
         combined=_combine(claim, tested),
         losses=_combine(claim, if_lost),
         candidate=candidate,
-        roles=dict.fromkeys(finding, "find") | dict.fromkeys(confirming, "confirm"),
+        roles=dict.fromkeys(split.finding, "find") | dict.fromkeys(split.confirming, "confirm"),
         columns=columns,
         values={name: _column(array, columns[name]) for name, array in values.items()},
-        by_seed=_by_seed(claim, (finders, used), candidate, columns),
-        pooled=_pooled(claim, used, candidate, columns),
+        by_seed=_by_seed(claim, (split.finders, split.used), candidate, columns),
+        pooled=_pooled(claim, split.used, candidate, columns),
         missing=missing,
     )
 
