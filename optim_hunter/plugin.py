@@ -6,17 +6,16 @@ import functools
 import shlex
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from _pytest.outcomes import Failed, Skipped
 
 import optim_hunter.models.registry as models
 from optim_hunter.cases import Case, asked_for, cases_of, models_of
-from optim_hunter.claim import Claim, InvalidInstrument, NoValue, UserError, Verdict, parse_seeds
+from optim_hunter.claim import Claim, UserError, Verdict, parse_seeds
 from optim_hunter.options import option, pytest_addoption
+from optim_hunter.outcomes import Invalid, Missing, Refuted, seed_outcome
 from optim_hunter.outputs import output_folder, start_html
 from optim_hunter.registration import Registrations, read_registrations, write_lock
 from optim_hunter.stats.pooled import check_statistics
@@ -26,18 +25,7 @@ __all__ = ["observation", "pytest_addoption", "pytest_configure"]
 
 VERDICT = "verdict"
 SEED = "seed"
-
-
-class Refuted(Failed):
-    """The claim does not hold on this model: a finding."""
-
-
-class Invalid(Failed):
-    """An instrument or a control failed: there is no verdict to speak of."""
-
-
-class Missing(Skipped):
-    """A seed without a number."""
+UNUSED = "{}: no selected claim runs on it"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -94,8 +82,8 @@ class ClaimsPlugin:
                 name = f"{case.model}-{case.protocol.name}-{VERDICT if seed is None else seed}"
                 parameters.append(pytest.param(case, seed, id=name, marks=marker))
         if not parameters:
-            skipped = pytest.mark.skip(reason=f"no model of --claims-model can show {asked_for(claim)}")
-            parameters.append(pytest.param(None, None, id="no-model", marks=skipped))
+            skip = pytest.mark.skip(reason=f"no model of --claims-model can show {asked_for(claim)}")
+            parameters = [pytest.param(None, None, id="no-model", marks=skip)]
         metafunc.parametrize(("claim_case", "claim_seed"), parameters)
 
     def _collect(self, case: Case) -> None:
@@ -163,8 +151,8 @@ class ClaimsPlugin:
         """Say which chosen models no selected claim runs on; where that leaves controls alone, nothing is run."""
         claims = {claim.id for item in items if (claim := getattr(getattr(item, "function", None), "__claim__", None))}
         running = models_of(case for case in self.collected.values() if case.claim.id in claims)
-        lines = [f"{model}: no selected claim runs on it" for model in self.models if claims and model not in running]
-        if lines and not running:
+        lines = [UNUSED.format(model) for model in self.models if claims and model not in running]
+        if lines and not running and not hasattr(self.config, "workerinput"):
             raise pytest.UsageError("; ".join(lines))
         for line in lines:
             self._print(line)
@@ -178,6 +166,9 @@ class ClaimsPlugin:
         """Open the ledger in the controller once a worker has collected claims."""
         if self.ledger is None and any(name.endswith(f"-{VERDICT}]") for name in ids):
             self._open_ledger(self.session)
+            for model in self.models:
+                if not any(f"[{model}-" in name for name in ids):
+                    self._print(UNUSED.format(model))
 
     def _open_ledger(self, session: pytest.Session) -> None:
         from optim_hunter.evidence.ledger import Ledger
@@ -373,22 +364,6 @@ def _order(item: pytest.Item, order: dict[str, int]) -> tuple[bool, bool, int, b
     if case is None:
         return False, False, 0, False
     return True, not case.is_control, order[case.model], seed is None
-
-
-@contextmanager
-def seed_outcome() -> Iterator[None]:
-    """How a seed ends that gives no number: skipped with the reason, since its claim's verdict tells of it.
-
-    A mistake in the test itself fails, with the traceback of the test's own code.
-    """
-    try:
-        yield
-    except (InvalidInstrument, NoValue) as reason:
-        raise Missing(str(reason)) from None
-    except UserError as error:
-        if error.__cause__ is not None:
-            raise error.__cause__ from None
-        raise Invalid(str(error), pytrace=False) from None
 
 
 @pytest.fixture

@@ -382,6 +382,17 @@ def test_models_that_some_claims_cannot_use_are_named_and_skipped_for_those(
     result.stdout.no_fnmatch_line("recorded*no selected claim*")
 
 
+def test_models_of_no_use_are_named_with_workers_as_well(pytester, request, claims, of_language_models):
+    of_language_models(Path(request.config.rootpath))
+    claims(holds=f"return 2 + {NOISE}")
+    chosen = "--claims-model=recorded:llama-3.1-8b", "--claims-model=linear", "--claims-store=none"
+    command = "-p", "no:cacheprovider", "-n", "2", *chosen
+    both = pytester.runpytest_subprocess(*command, "test_beats_last.py", "test_holds.py")
+    both.assert_outcomes(passed=31, skipped=1)
+    both.stdout.fnmatch_lines(["linear: no selected claim runs on it"])
+    pytester.runpytest_subprocess(*command, "test_beats_last.py").assert_outcomes(skipped=1)
+
+
 def test_a_regressor_is_named_where_a_claim_needs_more_than_answers(pytester, request, of_language_models):
     of_language_models(Path(request.config.rootpath))
     result = run(pytester, "test_base_rate.py", "--claims-model=regressor:ridge", "--collect-only")
