@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from optim_hunter.tasks.datasets import Table, dataset, table
+from optim_hunter.tasks.datasets import TrainTestSplit, dataset, table
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class GetDataset:
 
     dataset_name: str
 
-    def __call__(self, random_state: int = 0, noise: float = 0.0) -> Table:
+    def __call__(self, random_state: int = 0, noise: float = 0.0) -> TrainTestSplit:
         """x_train [n, d], y_train [n], x_test [m, d], y_test [m]; `noise` is the standard deviation of the outputs'."""
         return table(self.dataset_name, random_state, noise)
 

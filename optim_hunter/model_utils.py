@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from optim_hunter.models.language import LanguageModel, check_language_model
-from optim_hunter.tasks.datasets import Table
+from optim_hunter.tasks.datasets import TrainTestSplit
 from optim_hunter.utils import pad_numeric_tokens, slice_dataset
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ LAYOUT_SEEDS = range(100)
 """The published seeds: their longest number gives the tokens of every number, whatever seed the prompt is of."""
 
 
-DrawsData = Callable[..., Table]
+DrawsData = Callable[..., TrainTestSplit]
 """A data set of `optim_hunter.datasets`, or any function that takes `random_state`."""
 
 

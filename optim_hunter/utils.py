@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from optim_hunter.claim import UserError
-from optim_hunter.tasks.datasets import Features, Outputs, Table
+from optim_hunter.tasks.datasets import Features, Outputs, TrainTestSplit
 from optim_hunter.tasks.prompts import regression_prompt
 from optim_hunter.tasks.regression import Episode
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from optim_hunter.models.language import LanguageModel
 
 
-def slice_dataset(x_train: Features, y_train: Outputs, x_test: Features, y_test: Outputs, seq_len: int) -> Table:
+def slice_dataset(
+    x_train: Features, y_train: Outputs, x_test: Features, y_test: Outputs, seq_len: int
+) -> TrainTestSplit:
     """The first `seq_len` examples [n, d], [n] and the first test case [1, d], [1].
 
     Raises:

@@ -26,7 +26,7 @@ from optim_hunter.experiments.claude_wanted_to_try_this import PARTS, analyze_ll
 from optim_hunter.experiments.logit_diff import generate_logit_diff_batched
 from optim_hunter.experiments.mlp import analyze_mlp_for_specific_tokens
 from optim_hunter.experiments.observing import observations
-from optim_hunter.experiments.predicting import Predictions
+from optim_hunter.experiments.predicting import SeedPredictions
 from optim_hunter.experiments.regressors_comparison import Comparison, compare_llm_and_regressors, sections
 from optim_hunter.measures.activations import distances
 from optim_hunter.measures.prediction import relative_error_gain
@@ -116,7 +116,10 @@ def test_answers_without_a_number_are_counted_and_shown(tiny_model: LanguageMode
 
 def test_a_seed_without_a_number_is_left_out_for_every_method() -> None:
     model, rival = np.array([1.0, np.nan, 2.0, 9.0]), np.array([0.0, 50.0, 4.0, 0.0])
-    methods = {"model": Predictions(model, {1: "the answer is no number: '<b>'"}), "rival": Predictions(rival, {})}
+    methods = {
+        "model": SeedPredictions(model, {1: "the answer is no number: '<b>'"}),
+        "rival": SeedPredictions(rival, {}),
+    }
     compared = Comparison([3, 4, 5, 6], np.zeros(4), methods)
     assert compared.errors["rival"].tolist() == [0.0, 4.0, 0.0]
     squared, absolute, low, answers = sections(compared, 25, low_error=5.0)
@@ -133,7 +136,7 @@ def test_a_seed_without_a_number_is_left_out_for_every_method() -> None:
 
 
 def test_without_any_common_seed_nothing_is_compared() -> None:
-    nothing = {"model": Predictions(np.array([np.nan]), {0: "the answer is no number: ''"})}
+    nothing = {"model": SeedPredictions(np.array([np.nan]), {0: "the answer is no number: ''"})}
     (errors, _) = sections(Comparison([0], np.zeros(1), nothing), 25, 1.0)
     assert "nothing to compare" in errors.text
     assert not errors.figures

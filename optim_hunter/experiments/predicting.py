@@ -15,31 +15,30 @@ from optim_hunter.observe.observation import RegressionObservation
 from optim_hunter.observe.plan import Asked
 from optim_hunter.observe.predictions import Predictors
 from optim_hunter.observe.store import open_store
+from optim_hunter.subjects.regressor import NEED
 from optim_hunter.tasks.regression import Episode, RegressionTask, draw
 from optim_hunter.tasks.results import RegressorCallable, RegressorFunction
-
-NEED = "regressors"
 
 LISTED_ANSWERS = 40
 """Answers without a number that are listed; the others are counted."""
 
 
 @dataclass(frozen=True)
-class Predictions:
+class SeedPredictions:
     """One number a seed, NaN where there is none; `missing` says why, seed by seed."""
 
     values: Float[np.ndarray, "seed"]
     missing: Mapping[int, str]
 
 
-def answers(seen: Sequence[RegressionObservation]) -> Predictions:
+def answers(seen: Sequence[RegressionObservation]) -> SeedPredictions:
     """The model's answers, read strictly from their first line."""
     return _gathered({one.episode.seed: partial(getattr, one, "prediction") for one in seen})
 
 
 def predictions(
     regressors: Sequence[RegressorCallable], task: RegressionTask, seeds: Sequence[int]
-) -> dict[str, Predictions]:
+) -> dict[str, SeedPredictions]:
     """What each regressor predicts, by name, from the examples that stand in the model's prompt.
 
     Those of the table are recalled from the store or fitted on all cores, others are called one by one.
@@ -59,7 +58,7 @@ def predictions(
     }
 
 
-def missing_answers(name: str, answered: Predictions, seeds: int) -> Section:
+def missing_answers(name: str, answered: SeedPredictions, seeds: int) -> Section:
     """How many answers were no number, and what they said."""
     count = len(answered.missing)
     text = (
@@ -80,7 +79,7 @@ def _name(regressor: RegressorCallable) -> str:
     return name
 
 
-def _recalled(predictors: Predictors, name: str, task: RegressionTask, seeds: Sequence[int]) -> Predictions:
+def _recalled(predictors: Predictors, name: str, task: RegressionTask, seeds: Sequence[int]) -> SeedPredictions:
     return _gathered({seed: partial(_look_up, predictors.predictions(task, seed), name) for seed in seeds})
 
 
@@ -88,7 +87,7 @@ def _look_up(fitted: Mapping[str, float], name: str) -> float:
     return fitted[name]
 
 
-def _called(regressor: RegressorCallable, task: RegressionTask, seeds: Sequence[int]) -> Predictions:
+def _called(regressor: RegressorCallable, task: RegressionTask, seeds: Sequence[int]) -> SeedPredictions:
     return _gathered({seed: partial(_call, regressor, draw(task, seed)) for seed in seeds})
 
 
@@ -100,7 +99,7 @@ def _call(regressor: RegressorCallable, episode: Episode) -> float:
     return float(result.y_predict[0])
 
 
-def _gathered(by_seed: Mapping[int, Callable[[], float]]) -> Predictions:
+def _gathered(by_seed: Mapping[int, Callable[[], float]]) -> SeedPredictions:
     """The numbers of all seeds, and why some have none."""
     values, missing = [], {}
     for seed, ask in by_seed.items():
@@ -109,4 +108,4 @@ def _gathered(by_seed: Mapping[int, Callable[[], float]]) -> Predictions:
         except NoValue as reason:
             values.append(np.nan)
             missing[seed] = str(reason)
-    return Predictions(np.array(values), missing)
+    return SeedPredictions(np.array(values), missing)

@@ -14,12 +14,12 @@ from optim_hunter.evidence.fragment import Html, Section, Table, Titled, shown
 from optim_hunter.evidence.text import interval_text, number, seed_ranges
 from optim_hunter.experiments.cap import chosen_seeds
 from optim_hunter.experiments.observing import Dataset, dataset_name, observations, task_of
-from optim_hunter.experiments.predicting import Predictions, answers, missing_answers, predictions
+from optim_hunter.experiments.predicting import SeedPredictions, answers, missing_answers, predictions
 from optim_hunter.models.language import LanguageModel
 from optim_hunter.stats.intervals import Estimate, bootstrap, stacked
 from optim_hunter.tasks.results import RegressorCallable
 
-LOW_ERROR = 30_000.0
+LOW_SQUARED_ERROR = 30_000.0
 """The published list of seeds holds those whose squared error is below this (squared units of the output)."""
 
 SQUARED, ABSOLUTE = "mean squared error, squared output units", "mean absolute error, output units"
@@ -34,7 +34,7 @@ class Comparison:
 
     seeds: Sequence[int]
     gold: Float[np.ndarray, "seed"]
-    methods: Mapping[str, Predictions]
+    methods: Mapping[str, SeedPredictions]
 
     @property
     def model(self) -> str:
@@ -63,7 +63,7 @@ def compare_llm_and_regressors(
     batches: int,
     model: LanguageModel,
     random_seeds: Sequence[int] | None = None,
-    low_error: float = LOW_ERROR,
+    low_error: float = LOW_SQUARED_ERROR,
 ) -> Html:
     """Mean squared and mean absolute errors with intervals, and the split into seeds of low and of high error.
 

@@ -19,7 +19,7 @@ SEEDS = 2**32
 Features = Float[np.ndarray, "row feature"]
 Outputs = Float[np.ndarray, "row"]
 Rows = tuple[Features, Outputs]
-Table = tuple[Features, Outputs, Features, Outputs]
+TrainTestSplit = tuple[Features, Outputs, Features, Outputs]
 """x_train [n, d], y_train [n], x_test [m, d], y_test [m]."""
 
 
@@ -59,7 +59,7 @@ class DataSet:
             return features, outputs
         return features.round(self.decimals), outputs.round(self.decimals)
 
-    def table(self, seed: int, noise: float = 0.0) -> Table:
+    def table(self, seed: int, noise: float = 0.0) -> TrainTestSplit:
         """Examples and test cases of a seed; `noise` is the standard deviation of what is added to the outputs."""
         features, outputs = self.rounded(self.rows, seed, noise)
         if not self.shuffled:
@@ -205,7 +205,7 @@ def dataset(name: str) -> DataSet:
     raise UserError(f"no data set {name!r}: choose one of {', '.join(known_names())}")
 
 
-def table(name: str, seed: int, noise: float = 0.0) -> Table:
+def table(name: str, seed: int, noise: float = 0.0) -> TrainTestSplit:
     """Examples and test cases of a seed, as the published protocol splits them.
 
     Friedman's: 50 examples and one test case; the others: 64 and 32.
