@@ -7,7 +7,8 @@ Read from the code alone. A block relies on
   `rows.append(1)`; `print(…)` is none),
 - what those rely on, and earlier blocks that call a function which those define.
 
-What is not seen: what an imported function changes beside giving a value, where the block takes no name of the caller.
+What is not seen: what an imported function changes beside giving a value, where the block takes no name of the caller;
+a change within a `print`, an `assert` or an assignment; and one made through a second name of the same object.
 """
 
 from __future__ import annotations
