@@ -190,7 +190,7 @@ def test_published_mean_logits_follow_how_often_outputs_begin_with_or_near_the_t
     apart = np.abs(begun[..., np.newaxis] - tokens)
     begin, near = ((apart <= width).sum(axis=1).mean(axis=0) for width in (0, 50))
     assert np.corrcoef(logits, begin)[0, 1] == pytest.approx(0.83, abs=0.015)
-    assert np.corrcoef(logits, near)[0, 1] == pytest.approx(0.95, abs=0.01)
+    assert np.corrcoef(logits, near)[0, 1] == pytest.approx(0.955, abs=0.01)
     assert np.corrcoef(logits, np.log1p(near))[0, 1] == pytest.approx(0.98, abs=0.01)
 
 
