@@ -1,15 +1,19 @@
-# Two commands: `make evidence` runs the claims, `make test` tests the package. Both set up what they need.
+# Two commands: `make evidence` runs the claims, `make test` tests the package. Both set up what they need. `make notes` builds
+# the page of docs/notes.md.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 CLAIMS := $(BIN)/python -m pytest claims/
 
-.PHONY: evidence evidence-all test test-slow lint setup
+.PHONY: evidence evidence-all notes test test-slow lint setup
 evidence: setup
 	$(CLAIMS) -m "cpu and not slow"
 
 evidence-all: setup
 	$(CLAIMS) -m cpu
+
+notes: setup
+	OPTIM_HUNTER_MODEL=smollm2-135m $(BIN)/optim-hunter notes docs/notes.md
 
 test: setup
 	$(BIN)/python -m pytest -m "cpu and not slow" --claims-seeds 0-11 --claims-out reports/test-$$(date +%Y-%m-%dT%H-%M-%S)
