@@ -259,7 +259,8 @@ def test_outputs_apart_from_alike_features_lead_and_one_odd_feature_does_the_rev
 @given(arrays(float, (5, 2, 3), elements=st.floats(0.5, 5)), st.floats(0.1, 10))
 def test_lead_has_no_unit_and_vanishes_where_outputs_are_as_features_are(means: np.ndarray, scale: float) -> None:
     lead = output_distance_lead(activations(means[0], means[1:]))
-    np.testing.assert_allclose(output_distance_lead(activations(scale * means[0], scale * means[1:])), lead)
+    scaled = output_distance_lead(activations(scale * means[0], scale * means[1:]))
+    np.testing.assert_allclose(scaled, lead, atol=1e-12)
     alike = activations(means[0], np.stack([means[0]] * 4))
     np.testing.assert_allclose(output_distance_lead(alike), 0, atol=1e-12)
 

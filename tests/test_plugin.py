@@ -347,7 +347,7 @@ def of_language_models(pytester):
         (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
         assert "controls=" not in code
         pytester.makepyfile(test_beats_last=code)
-        shutil.copy(root / "claims/regression/test_base_rate.py", pytester.path)
+        shutil.copy(root / "claims/regression/test_base_rate.py", pytester.path / "test_rates.py")  # a name of its own
 
     return write
 
@@ -358,7 +358,7 @@ def test_a_model_that_shows_nothing_a_claim_needs_ends_in_one_line(
     pytester, request, of_language_models, model, arguments
 ):
     of_language_models(Path(request.config.rootpath))
-    for files in (["test_beats_last.py"], ["test_base_rate.py"], []):
+    for files in (["test_beats_last.py"], ["test_rates.py"], []):
         result = run(pytester, *files, f"--claims-model={model}", *arguments)
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         assert [line for line in result.stderr.lines if line] == [f"ERROR: {model}: no selected claim runs on it"]
@@ -395,7 +395,7 @@ def test_models_of_no_use_are_named_with_workers_as_well(pytester, request, clai
 
 def test_a_regressor_is_named_where_a_claim_needs_more_than_answers(pytester, request, of_language_models):
     of_language_models(Path(request.config.rootpath))
-    result = run(pytester, "test_base_rate.py", "--claims-model=regressor:ridge", "--collect-only")
+    result = run(pytester, "test_rates.py", "--claims-model=regressor:ridge", "--collect-only")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: regressor:ridge: no selected claim runs on it"])
     result = run(pytester, "test_beats_last.py", "--claims-model=regressor:ridge", "--collect-only")
