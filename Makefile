@@ -16,7 +16,7 @@ notes: setup
 	OPTIM_HUNTER_MODEL=smollm2-135m $(BIN)/optim-hunter notes docs/notes.md
 
 test: setup
-	$(BIN)/python -m pytest -m "cpu and not slow" --claims-seeds 0-11 --claims-out reports/test-$$(date +%Y-%m-%dT%H-%M-%S)
+	$(BIN)/python -m pytest -m "cpu and not slow" --claims-seeds 0-3 --claims-out reports/test-$$(date +%Y-%m-%dT%H-%M-%S)
 
 test-slow: setup
 	$(BIN)/python -m pytest -m "cpu and slow" --claims-seeds 0-11 --claims-out reports/test-slow-$$(date +%Y-%m-%dT%H-%M-%S)

@@ -92,12 +92,12 @@ FUNCTION = ["k = 3", "def f():\n    return k", "print('a')", "print(f())"]
 @pytest.mark.parametrize(
     ("codes", "changed", "ran"),
     [
-        (APART, {4: "print(n + 3)"}, "14"),
         (APART, {3: "print('c')"}, "134"),
-        (APART, {1: "n = 2"}, "1234"),
         (APART, {5: "print('alone')"}, "5"),
-        (SEEDED, {3: "import random\nprint(random.randint(0, 9**9))"}, "13"),
-        (FUNCTION, {4: "print(f() + 1)"}, "124"),
+        pytest.param(APART, {4: "print(n + 3)"}, "14", marks=pytest.mark.slow),
+        pytest.param(APART, {1: "n = 2"}, "1234", marks=pytest.mark.slow),
+        pytest.param(SEEDED, {3: "import random\nprint(random.randint(0, 9**9))"}, "13", marks=pytest.mark.slow),
+        pytest.param(FUNCTION, {4: "print(f() + 1)"}, "124", marks=pytest.mark.slow),
     ],
 )
 def test_a_change_runs_what_comes_after_it_and_what_these_rely_on(notes, tmp_path, codes, changed, ran):

@@ -108,7 +108,7 @@ def test_bootstrap_is_never_divided_by_the_root_of_its_seeds():
     assert np.ptp(few.interval) == pytest.approx(np.ptp(many.interval), rel=0.2)
 
 
-@settings(max_examples=25)  # statsmodels collects garbage at every call
+@settings(max_examples=8)  # statsmodels collects garbage at every call
 @given(st.dictionaries(st.sampled_from("abcdef"), P, min_size=1), st.integers(1, 8))
 def test_holm_never_helps_and_a_selection_never_helps_more(p_values, extra):
     adjusted = holm(p_values, len(p_values) + extra)
