@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from typing import Self
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 
 
-class LinearSolver(RegressorMixin, BaseEstimator):
+class LinearSolver(RegressorMixin, BaseEstimator, ABC):
     """Fits weights of a bias and of each feature; a subclass says how."""
 
     def fit(self, x: Float[np.ndarray, "example feature"], y: Float[np.ndarray, "example"]) -> Self:
@@ -24,11 +25,11 @@ class LinearSolver(RegressorMixin, BaseEstimator):
         """Bias plus weighted features."""
         return with_bias(x) @ self.weights_
 
+    @abstractmethod
     def solve(
         self, x: Float[np.ndarray, "example column"], y: Float[np.ndarray, "example"]
     ) -> Float[np.ndarray, "column"]:
         """Weights of the columns, the first of which is one throughout."""
-        raise NotImplementedError
 
 
 class NormalEquations(LinearSolver):
