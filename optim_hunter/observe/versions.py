@@ -46,6 +46,15 @@ FIT_SOURCES = (
     "tasks/corpus.py",
     "tasks/stories.py",
 )
+PATH_SOURCES = (
+    "models/linear_path.py",
+    "models/linear_problem.py",
+    "models/linear_solver.py",
+    "observe/choices.py",
+    "tasks/corpus.py",
+    "tasks/held_out.py",
+    "tasks/stories.py",
+)
 REGRESSORS_SOURCES = ("observe/predictions.py", "tasks/estimators.py", "tasks/regressors.py", "tasks/solvers.py")
 
 
@@ -69,6 +78,11 @@ def pass_engine() -> str:
 def fit_engine() -> str:
     """The version of the code that fits linear models."""
     return engine_version(FIT_SOURCES, ("torch", "numpy", "scipy", "tokenizers"))
+
+
+def path_engine() -> str:
+    """The version of the code that fits linear models over a path of strengths."""
+    return engine_version(PATH_SOURCES, ("torch", "numpy", "scipy", "tokenizers"))
 
 
 def regressors_engine() -> str:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from optim_hunter.observe.store import Store
 from optim_hunter.subjects.subject import Options
+from optim_hunter.tasks.held_out import ChoiceTask, split_stories
 
 if TYPE_CHECKING:
+    from optim_hunter.observe.choices import LinearChooser
     from optim_hunter.observe.stories import StoriesObserver
 
 
 class LinearSubject:
-    """The linear model over 16 tokens, fitted on resamples of a corpus of stories."""
+    """The linear model over 16 tokens: fitted on resamples of a corpus of stories, or asked about held-out ones."""
 
     def __init__(self, name: str, options: Options, store: Store | None) -> None:
         from optim_hunter.tasks.corpus import read_corpus
@@ -21,10 +23,12 @@ class LinearSubject:
 
         self.corpus = planted_corpus(name) if name.startswith("planted:") else read_corpus(options.corpus)
         self._store = store
-        self._observers: dict[Any, StoriesObserver] = {}
+        self._observers: dict[Any, StoriesObserver | LinearChooser] = {}
 
-    def precheck(self, task: Any, seeds: Sequence[int]) -> None:  # noqa: ARG002 - any seed resamples the corpus
+    def precheck(self, task: Any, seeds: Sequence[int]) -> None:
         self._observer(task)
+        if isinstance(task, ChoiceTask):
+            split_stories(self.corpus.stories).part(task, max(seeds))
 
     def observe(self, task: Any, seed: int | None, query: int) -> Any:  # noqa: ARG002 - a fit asks nothing further
         return self._observer(task).observe(seed)
@@ -44,9 +48,11 @@ class LinearSubject:
         fitted = [observer.provenance() for observer in self._observers.values()]
         return fitted[0] if len(fitted) == 1 else {}
 
-    def _observer(self, task: Any) -> StoriesObserver:
+    def _observer(self, task: Any) -> StoriesObserver | LinearChooser:
+        from optim_hunter.observe.choices import LinearChooser
         from optim_hunter.observe.stories import StoriesObserver
 
         if task not in self._observers:
-            self._observers[task] = StoriesObserver(self.corpus, task, self._store)
+            kind = LinearChooser if isinstance(task, ChoiceTask) else StoriesObserver
+            self._observers[task] = kind(self.corpus, task, self._store)
         return self._observers[task]

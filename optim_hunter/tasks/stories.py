@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -21,6 +21,19 @@ BATCH = 1024
 """Stories encoded at once: enough for all cores, without the encodings of a whole corpus in memory."""
 
 CONJUNCTIONS = (" and", " but", " for", " so", " or")
+
+
+class Choice(Protocol):
+    """What every task about a group of words says."""
+
+    @property
+    def group(self) -> tuple[str, ...]: ...
+    @property
+    def vocabulary(self) -> int: ...
+    @property
+    def context(self) -> int: ...
+    @property
+    def minimum_windows(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -42,13 +55,20 @@ class StoriesTask:
 class Windows:
     """Windows that end just before a word of the group.
 
-    `labels` are places in the group; `story` is the place of the window's story in the corpus.
+    `labels` are places in the group; `story` is the place of the window's story in the corpus, and `place` that of
+    the word in its story, in tokens.
     """
 
     tokens: Int[np.ndarray, "window 16"]
     labels: Int[np.ndarray, "window"]
     story: Int[np.ndarray, "window"]
+    place: Int[np.ndarray, "window"]
     tokenizer: Tokenizer
+
+    def of_stories(self, stories: Int[np.ndarray, "story"]) -> Windows:
+        """The windows of these stories alone, in the same order."""
+        held = np.isin(self.story, stories)
+        return Windows(self.tokens[held], self.labels[held], self.story[held], self.place[held], self.tokenizer)
 
 
 def train_tokenizer(corpus: Corpus, vocabulary: int) -> Tokenizer:
@@ -144,16 +164,17 @@ def find_windows(tokenizer: Tokenizer, stories: Sequence[str], group: Sequence[s
     whole[inside] = word_ends(tokenizer, tokens, places[inside] + 1)
     places = places[whole]
     labels = np.argmax(tokens[places, None] == words, axis=1)
-    return Windows(tokens[places[:, None] + np.arange(-context, 0)], labels, story[places], tokenizer)
+    before = tokens[places[:, None] + np.arange(-context, 0)]
+    return Windows(before, labels, story[places], places - starts[places], tokenizer)
 
 
-def draw_windows(corpus: Corpus, task: StoriesTask) -> Windows:
-    """Train the tokenizer on the corpus and cut all windows of the task.
+def draw_windows(corpus: Corpus, task: Choice, tokenizer: Tokenizer | None = None) -> Windows:
+    """Cut all windows of the task, with the corpus's own tokenizer, trained here where none is given.
 
     Raises:
         UserError: a word that is no single token, or a class with fewer windows than the task asks for.
     """
-    tokenizer = train_tokenizer(corpus, task.vocabulary)
+    tokenizer = tokenizer or train_tokenizer(corpus, task.vocabulary)
     windows = find_windows(tokenizer, corpus.stories, task.group, task.context)
     counts = np.bincount(windows.labels, minlength=len(task.group))
     if counts.min() < task.minimum_windows:
