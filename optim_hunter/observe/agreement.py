@@ -31,7 +31,7 @@ def disagreement(module: PreTrainedModel, parts: DecoderParts) -> float:
     for length in PROBE_LENGTHS:
         prompt = torch.randint(tokens, (length,), generator=generator).tolist()
         with torch.inference_mode():
-            ours = _capped(module, read_batch(module, parts, [prompt]).logits[0])
+            ours = capped(module, read_batch(module, parts, [prompt]).logits[0])
             own = _own_logits(module, prompt)
         error = float((ours - own).norm() / own.norm())
         worst = error if math.isnan(error) else max(worst, error)
@@ -49,6 +49,7 @@ def _own_logits(module: Any, prompt: list[int]) -> Float[Tensor, "vocabulary"]:
     return logits[0, -1].float()
 
 
-def _capped(module: PreTrainedModel, logits: Float[Tensor, "vocabulary"]) -> Float[Tensor, "vocabulary"]:
+def capped(module: PreTrainedModel, logits: Float[Tensor, "*vocabulary"]) -> Float[Tensor, "*vocabulary"]:
+    """Logits as the model hands them out: through its soft cap, where it has one."""
     cap = getattr(module.config.get_text_config(), "final_logit_softcapping", None)
     return logits if cap is None else cap * torch.tanh(logits / cap)

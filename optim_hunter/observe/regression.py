@@ -7,13 +7,12 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
-import torch
-
 from optim_hunter.claim import UserError
 from optim_hunter.observe.batch import Batch, Missing, Shown
 from optim_hunter.observe.candidates import FITTED
 from optim_hunter.observe.engine import Engine
 from optim_hunter.observe.kept import PartStore
+from optim_hunter.observe.memory import has_memory_for
 from optim_hunter.observe.observation import ACTIVATION_LAYERS, Part, RegressionObservation
 from optim_hunter.observe.parts import REFERENCES, Sources, takes_seed_0s
 from optim_hunter.observe.plan import Plan
@@ -21,9 +20,6 @@ from optim_hunter.observe.posed import pose
 from optim_hunter.observe.predictions import Predictors
 from optim_hunter.tasks.prompts import regression_prompt
 from optim_hunter.tasks.regression import RegressionTask, draw
-
-OUT_OF_MEMORY = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
-"""How torch says it on a CPU, and how a GPU's library does."""
 
 POSED_PROMPTS = 1024
 """Prompts that are kept as tokens."""
@@ -156,24 +152,15 @@ class RegressionPass:
         while seeds:
             batch = seeds[: self.batch_seeds]
             asked = {task: self._with_reference(task, frozenset(needs), batch) for task, needs in wanted.items()}
-            if self._has_memory_for(Batch(self.engine, batch, asked, self.pose, self._sources)):
+            if has_memory_for(partial(self._keep_all, Batch(self.engine, batch, asked, self.pose, self._sources))):
                 seeds = seeds[len(batch) :]
             else:
                 self._halve(len(batch))
 
-    def _has_memory_for(self, batch: Batch) -> bool:
-        """Run a batch; False where memory does not suffice, once the error has let go of what the batch held."""
-        try:
-            # What is shown is kept before the next is made: a pair may come from seed 0 of this very batch.
-            for shown in batch.run():
-                self._keep(shown)
-        except (torch.OutOfMemoryError, MemoryError):
-            return False
-        except RuntimeError as error:
-            if not any(sign in str(error) for sign in OUT_OF_MEMORY):
-                raise
-            return False
-        return True
+    def _keep_all(self, batch: Batch) -> None:
+        """Run a batch. What is shown is kept before the next is made: a pair may come from seed 0 of this very batch."""
+        for shown in batch.run():
+            self._keep(shown)
 
     def _with_reference(self, task: RegressionTask, needs: frozenset[str], seeds: Sequence[int]) -> frozenset[str]:
         """See to it that the tokens of seed 0 will be known when parts of these seeds are made that compare them."""

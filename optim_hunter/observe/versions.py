@@ -23,6 +23,7 @@ PASS_SOURCES = (
     "observe/kept.py",
     "observe/layouts.py",
     "observe/logits.py",
+    "observe/memory.py",
     "observe/neurons.py",
     "observe/norms.py",
     "observe/observation.py",
