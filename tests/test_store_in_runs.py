@@ -120,7 +120,7 @@ def test_a_disk_that_becomes_full_is_told_and_the_run_goes_on(run, monkeypatch):
     def refuse(path, content):  # noqa: ARG001 - as the function that it stands for
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store, "_write_whole", refuse)
+    monkeypatch.setattr(store, "write_whole", refuse)
     result, ledger = run("out")
     result.stdout.fnmatch_lines(["store: *cannot be written (No space left on device)*free space there*"])
     assert [entry["verdict"] for entry in ledger["claims"]] == ["supported", "supported"]

@@ -101,7 +101,7 @@ class Store:
         content = _pack(key, header, arrays)
         _unpack(content, wanted)  # safetensors writes some types and names that it does not read
         try:
-            _write_whole(path, content)
+            write_whole(path, content)
         except OSError as error:
             self._writable = False
             fault = f"{path} cannot be written ({error.strerror or error}), so nothing more is kept in this run"
@@ -185,7 +185,12 @@ def _entry(safetensors_header: bytes) -> dict[str, Any]:
     return json.loads(json.loads(safetensors_header)["__metadata__"][ENTRY])
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all, whatever is killed; its folder is made.
+
+    Raises:
+        OSError: of the disk; what was there before is left.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(f".{secrets.token_hex(6)}.unfinished")
     try:
