@@ -1,4 +1,4 @@
-"""The command line: pages of ledgers (`report`) and of documents that it runs (`notes`), and what is kept (`store`)."""
+"""The command line: pages (`report`, `notes`), the stories laboratory (`fit`), and what is kept (`store`)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optim_hunter.claim import UserError
+from optim_hunter.stories.fit_command import add_fit_command
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report.add_argument("-o", "--out", type=Path, help="the page (default: report.html beside the ledger)")
     report.set_defaults(run=lambda chosen: make_report(chosen.ledger, chosen.out))
     _add_notes_command(commands.add_parser("notes", help="run the code of a document and make its page"))
+    add_fit_command(commands.add_parser("fit", help="fit the linear model of a word group to a corpus of stories"))
     _add_store_commands(commands.add_parser("store", help="list what passes and fits showed, or prune it"))
     chosen = parser.parse_args(arguments)
     try:
