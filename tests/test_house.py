@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from import_graph import FILES, PACKAGE, ROOT, imported, reached
 
-from optim_hunter.observe.versions import FIT_SOURCES, PASS_SOURCES, PATH_SOURCES, REGRESSORS_SOURCES
+from optim_hunter.observe.versions import FIT_SOURCES, PASS_SOURCES, PATH_SOURCES, REGRESSORS_SOURCES, WORDS_SOURCES
 
 UNHASHED = {
     "claim.py": "the vocabulary and the errors",
@@ -77,6 +77,8 @@ def test_imports_run_one_way():
         pytest.param(("observe/regression.py", "observe/kept.py"), PASS_SOURCES, REGRESSORS_SOURCES, id="pass"),
         pytest.param(("observe/stories.py",), FIT_SOURCES, (), id="fit"),
         pytest.param(("observe/choices.py",), PATH_SOURCES, (), id="path"),
+        # Texts and words are in the key.
+        pytest.param(("observe/next_words.py",), WORDS_SOURCES, (), id="words"),
         # The examples' numbers are in the key, so that the code that draws them need not be.
         pytest.param(("tasks/regressors.py", "observe/predictions.py"), REGRESSORS_SOURCES,
                      ("observe/plan.py", "tasks/datasets.py", "tasks/regression.py", "tasks/templates.py"),

@@ -158,7 +158,7 @@ class RegressionPass:
                 self._halve(len(batch))
 
     def _keep_all(self, batch: Batch) -> None:
-        """Run a batch. What is shown is kept before the next is made: a pair may come from seed 0 of this very batch."""
+        """Run a batch; each part is kept before the next is made, since a pair may come from seed 0 of this batch."""
         for shown in batch.run():
             self._keep(shown)
 

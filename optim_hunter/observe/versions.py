@@ -56,6 +56,28 @@ PATH_SOURCES = (
     "tasks/held_out.py",
     "tasks/stories.py",
 )
+WORDS_SOURCES = (
+    "models/language.py",
+    "models/loading.py",
+    "observe/agreement.py",
+    "observe/attend.py",
+    "observe/attribution.py",
+    "observe/checks.py",
+    "observe/engine.py",
+    "observe/instruments.py",
+    "observe/layouts.py",
+    "observe/logits.py",
+    "observe/memory.py",
+    "observe/next_words.py",
+    "observe/norms.py",
+    "observe/observation.py",
+    "observe/streams.py",
+    "observe/sums.py",
+    "tasks/answers.py",
+    "tasks/datasets.py",
+    "tasks/regression.py",
+    "tasks/templates.py",
+)
 REGRESSORS_SOURCES = ("observe/predictions.py", "tasks/estimators.py", "tasks/regressors.py", "tasks/solvers.py")
 
 
@@ -84,6 +106,11 @@ def fit_engine() -> str:
 def path_engine() -> str:
     """The version of the code that fits linear models over a path of strengths."""
     return engine_version(PATH_SOURCES, ("torch", "numpy", "scipy", "tokenizers"))
+
+
+def words_engine() -> str:
+    """The version of the code that asks language models for the probabilities of words."""
+    return engine_version(WORDS_SOURCES, ("torch", "transformers", "tokenizers", "numpy"))
 
 
 def regressors_engine() -> str:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import optim_hunter.models.registry as registry
-from optim_hunter.observe.observation import RegressionObservation
+from optim_hunter.claim import UserError
 from optim_hunter.observe.plan import Plan
 from optim_hunter.observe.store import Store
 from optim_hunter.subjects.subject import Options
-from optim_hunter.tasks.regression import RegressionTask
+from optim_hunter.tasks.corpus import Corpus, read_corpus
+from optim_hunter.tasks.held_out import ChoiceTask
+
+if TYPE_CHECKING:
+    from optim_hunter.observe.choices_language import LanguageChooser
 
 
 class LanguageSubject:
-    """A language model that runs every prompt once for all claims."""
+    """A language model that runs every prompt once for all claims: regression prompts, and held-out stories."""
 
     def __init__(self, name: str, options: Options, plans: Mapping[str, Plan], store: Store | None) -> None:
+        from optim_hunter.observe.choices_language import KeptChoices
         from optim_hunter.observe.engine import Engine
         from optim_hunter.observe.kept import PartStore
         from optim_hunter.observe.regression import RegressionPass
@@ -25,19 +31,43 @@ class LanguageSubject:
         self.model = registry.open_language_model(name, options.device, options.dtype)
         self.engine, self.kept = Engine(self.model), PartStore(store, self.model)
         self.passes = {stem: RegressionPass(self.engine, plan, self.kept) for stem, plan in plans.items()}
+        self._source, self._store, self._kept_choices = options.corpus, store, KeptChoices(store, self.model)
+        self._choosers: dict[ChoiceTask, LanguageChooser] = {}
 
-    def precheck(self, task: RegressionTask, seeds: Sequence[int]) -> None:
-        self.passes[task.stem].prepare(task, seeds)
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The stories of tasks about them.
 
-    def observe(self, task: RegressionTask, seed: int | None, query: int) -> RegressionObservation:
+        Raises:
+            UserError: they cannot be read, or the model wrote them.
+        """
+        corpus = read_corpus(self._source)
+        if corpus.written_by is not None and corpus.written_by == self.model.provenance.sha256:
+            raise UserError(
+                f"{self.model.name} wrote this corpus ({corpus.name}), so that it says nothing of the model: give "
+                "another with --claims-corpus"
+            )
+        return corpus
+
+    def precheck(self, task: Any, seeds: Sequence[int]) -> None:
+        if isinstance(task, ChoiceTask):
+            self._chooser(task).prepare(seeds)
+        else:
+            self.passes[task.stem].prepare(task, seeds)
+
+    def observe(self, task: Any, seed: int | None, query: int) -> Any:
         if seed is None:
             raise ValueError("a language model is observed seed by seed")
+        if isinstance(task, ChoiceTask):
+            return self._chooser(task).observe(seed)
         return self.passes[task.stem].observe(task, seed, query)
 
     def close(self) -> None:
         self.engine.close()
 
     def describe(self) -> dict[str, Any]:
+        fits = [chooser.linear for chooser in self._choosers.values()]
+        taken = self.kept.taken + self._kept_choices.taken + sum(one.taken for one in fits)
         return {
             "source_of_model": asdict(self.model.provenance),
             "device": self.model.device,
@@ -46,8 +76,18 @@ class LanguageSubject:
             "work": {
                 "forward_passes": self.engine.forward_passes,
                 "tokens_run": self.engine.tokens_run,
-                "from_store": self.kept.taken,
-                "batch_seeds": max(one.batch_seeds for one in self.passes.values()),
+                "fits": sum(one.fits for one in fits),
+                "from_store": taken,
+                "batch_seeds": max((one.batch_seeds for one in self.passes.values()), default=0),
                 "out_of_memory": sum(one.out_of_memory for one in self.passes.values()),
             },
         }
+
+    def _chooser(self, task: ChoiceTask) -> LanguageChooser:
+        from optim_hunter.observe.choices import LinearChooser
+        from optim_hunter.observe.choices_language import LanguageChooser
+
+        if task not in self._choosers:
+            linear = LinearChooser(self.corpus, task, self._store)
+            self._choosers[task] = LanguageChooser(self.engine, linear, self._kept_choices)
+        return self._choosers[task]

@@ -9,6 +9,7 @@ import zlib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from optim_hunter.claim import UserError
 
@@ -21,12 +22,16 @@ FORMS = f"a .txt or .gz file of stories with {SEPARATOR} between them, or {HUB_N
 
 @dataclass(frozen=True)
 class Corpus:
-    """Stories, with a name that says what they are, the sha256 of the unpacked text, and what to know of it."""
+    """Stories, with a name that says what they are, the sha256 of the unpacked text, and what to know of it.
+
+    `written_by` is the sha256 of the weights that wrote the text, where that is known.
+    """
 
     name: str
     stories: tuple[str, ...]
     sha256: str
     note: str
+    written_by: str | None = None
 
 
 def read_corpus(source: str | Path | None) -> Corpus:
@@ -36,15 +41,21 @@ def read_corpus(source: str | Path | None) -> Corpus:
         UserError: a missing, empty or broken file, text that is not UTF-8, a hub that cannot be reached.
     """
     if source is None:
-        packaged = resources.files("optim_hunter.data")
-        record = json.loads(packaged.joinpath("stories.json").read_text(encoding="utf-8"))
-        with resources.as_file(packaged.joinpath("stories.txt.gz")) as path:
+        record = packaged_record()
+        with resources.as_file(resources.files("optim_hunter.data").joinpath("stories.txt.gz")) as path:
             return corpus_of("packaged stories.txt.gz", read_text(path), f"{record['what']}; {record['missing']}")
     if str(source) == HUB_NAME:
         name = f"{HUB_NAME} {HUB_FILE} at revision {HUB_REVISION[:12]}"
         return corpus_of(name, read_text(_hub_file()), "the validation split of TinyStories (CDLA-Sharing-1.0)")
     path = Path(source)
     return corpus_of(path.name, read_text(path), "")
+
+
+def packaged_record() -> dict[str, Any]:
+    """How the packaged corpus was made: the hash of its text, that of the weights that wrote it, and more."""
+    record = json.loads(resources.files("optim_hunter.data").joinpath("stories.json").read_text(encoding="utf-8"))
+    assert isinstance(record, dict)
+    return record
 
 
 def check_corpus(source: str | None) -> None:
@@ -66,7 +77,9 @@ def corpus_of(name: str, text: str, note: str) -> Corpus:
     stories = tuple(story for part in text.split(SEPARATOR) if (story := part.strip()))
     if not stories:
         raise UserError(f"corpus {name}: there is no story in it; give {FORMS}")
-    return Corpus(name, stories, hashlib.sha256(text.encode()).hexdigest(), note)
+    digest, record = hashlib.sha256(text.encode()).hexdigest(), packaged_record()
+    written_by = record["weights_sha256"] if digest == record["text_sha256"] else None
+    return Corpus(name, stories, digest, note, written_by)
 
 
 def read_text(path: Path) -> str:

@@ -1,0 +1,199 @@
+"""Which word of a group comes next in held-out stories: what a language model says, shown the window or the story."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from optim_hunter.models.language import LanguageModel
+from optim_hunter.observe.choices import ChoiceObservation, with_views
+from optim_hunter.observe.next_words import NextWords, next_words, word_tokens
+from optim_hunter.observe.store import Store
+from optim_hunter.observe.versions import words_engine
+from optim_hunter.tasks.corpus import Corpus
+from optim_hunter.tasks.stories import Windows
+
+if TYPE_CHECKING:
+    from optim_hunter.observe.choices import LinearChooser
+    from optim_hunter.observe.engine import Engine
+
+LANGUAGE_VIEWS = ("window", "story")
+"""The views of `tasks.held_out.VIEWS` that a language model has."""
+
+TOKENS_OF_A_STORY = 256
+"""As many, roughly, so that a batch of stories is full."""
+
+
+def language_choices(
+    engine: Engine, windows: Windows, corpus: Corpus, group: Sequence[str], view: str
+) -> Float[np.ndarray, "window class"]:
+    """Log-probabilities (nats) of the group's words before which windows end, normalised over the group.
+
+    Args:
+        engine: runs the language model.
+        windows: of the corpus.
+        corpus: the stories.
+        group: the words.
+        view: `window` or `story` (`tasks.held_out.VIEWS`).
+
+    Raises:
+        UserError: as `next_words`.
+        InvalidInstrument: as `next_words`.
+    """
+    return next_words(engine, texts_before(engine.model, windows, corpus, view, group), group).log_probabilities
+
+
+def texts_before(model: LanguageModel, windows: Windows, corpus: Corpus, view: str, group: Sequence[str]) -> list[str]:
+    """What a language model is shown of each window.
+
+    In the view `story` all that stands before the word; in the view `window` the characters that lie in the window
+    whole. A tokenizer that puts a space before every text gets the window without its leading one, which would be
+    doubled.
+    """
+    stories = {story: corpus.stories[story] for story in np.unique(windows.story).tolist()}
+    offsets = {story: _offsets(windows, text) for story, text in stories.items()}
+    reach = windows.tokens.shape[1] if view == "window" else None
+    places = zip(windows.story.tolist(), windows.place.tolist(), strict=True)
+    texts = [
+        _text_before(stories[story], offsets[story], place, place - reach if reach else 0) for story, place in places
+    ]
+    return [text.removeprefix(" ") for text in texts] if _puts_a_space_first(model, group[0]) else texts
+
+
+def _offsets(windows: Windows, story: str) -> list[tuple[int, int]]:
+    """Characters of each token; of one that is part of a character, that character."""
+    return list(windows.tokenizer.encode(story, add_special_tokens=False).offsets)
+
+
+def _text_before(story: str, offsets: Sequence[tuple[int, int]], place: int, first: int) -> str:
+    """From token `first` up to token `place`, without a character that began before `first`."""
+    before = offsets[first - 1][1] if first else 0
+    return story[max(offsets[first][0], before) : offsets[place][0]]
+
+
+def _puts_a_space_first(model: LanguageModel, word: str) -> bool:
+    """Whether a word that begins a text gets the token that it has behind a space."""
+    return model.encode(word.removeprefix(" ")).ids[-1:] == list(word_tokens(model, [word]))
+
+
+class KeptChoices:
+    """What one language model said, by what it was shown; kept in a store too, where there is one.
+
+    `taken` counts what the store had.
+    """
+
+    def __init__(self, store: Store | None, model: LanguageModel) -> None:
+        self._store, self._seen = store, dict[str, NextWords]()
+        self.taken = 0
+        self._model = {
+            "kind": "words",
+            "model": model.name,
+            "weights": model.fingerprint,
+            "dtype": model.dtype,
+            "device": model.device,
+            "engine": words_engine(),
+        }
+
+    def get(self, texts: Sequence[str], group: Sequence[str]) -> NextWords | None:
+        """What is known of the words after these texts."""
+        key = self._key(texts, group)
+        if key["texts"] not in self._seen and self._store is not None:
+            kept = self._store.get(key)
+            if kept is not None:
+                self.taken += 1
+                self._seen[key["texts"]] = NextWords(kept.arrays["log_probabilities"], kept.header["checks"])
+        return self._seen.get(key["texts"])
+
+    def put(self, texts: Sequence[str], group: Sequence[str], said: NextWords) -> None:
+        """Keep it."""
+        key = self._key(texts, group)
+        self._seen[key["texts"]] = said
+        if self._store is not None:
+            arrays = {"log_probabilities": said.log_probabilities}
+            self._store.put(key, {"checks": dict(said.checks)}, arrays)
+
+    def _key(self, texts: Sequence[str], group: Sequence[str]) -> dict[str, Any]:
+        """Texts and words as they are: corpus, windows and view matter only as far as they make these."""
+        shown = hashlib.sha256(json.dumps([list(group), list(texts)]).encode()).hexdigest()
+        return {**self._model, "texts": shown}
+
+
+class LanguageChooser:
+    """Asks a language model about the windows of a task's seeds; what is kept is not asked again.
+
+    Seeds that were prepared are run side by side.
+    """
+
+    def __init__(self, engine: Engine, linear: LinearChooser, kept: KeptChoices) -> None:
+        self.engine, self.linear, self._kept = engine, linear, kept
+        self._views = [view for view in linear.task.views if view in LANGUAGE_VIEWS]
+        self._seeds: set[int] = set()
+
+    def prepare(self, seeds: Iterable[int]) -> None:
+        """Before long work: look at words and seeds, and open the model if anything is lacking.
+
+        Raises:
+            UserError: a word that is no single token, a seed beyond the held-out stories, or a model that cannot be
+                opened.
+            InvalidInstrument: the pass does not compute what the model's own code does.
+        """
+        if not self._views:
+            return
+        word_tokens(self.engine.model, self.linear.task.group)
+        self._seeds |= set(seeds)
+        self.linear.split.part(self.linear.task, max(self._seeds))
+        if any(self._lacks(seed, view) for seed in self._seeds for view in self._views):
+            self.engine.open()
+
+    def observe(self, seed: int | None) -> ChoiceObservation:
+        """The windows of a seed, and what the views of the task say of them.
+
+        Raises:
+            NoValue: the seed's stories have no window of the group.
+            UserError: as `next_words`.
+            InvalidInstrument: as `next_words`.
+        """
+        observation = self.linear.observe(seed)
+        said = {view: self._said(observation.seed, view) for view in self._views}
+        checks = _worst([one.checks for one in said.values()])
+        return with_views(observation, {view: one.log_probabilities for view, one in said.items()}, checks)
+
+    def _texts(self, seed: int, view: str) -> list[str]:
+        windows = self.linear.windows.of_stories(self.linear.split.part(self.linear.task, seed))
+        return texts_before(self.engine.model, windows, self.linear.corpus, view, self.linear.task.group)
+
+    def _lacks(self, seed: int, view: str) -> bool:
+        return self._kept.get(self._texts(seed, view), self.linear.task.group) is None
+
+    def _said(self, seed: int, view: str) -> NextWords:
+        group, texts = self.linear.task.group, self._texts(seed, view)
+        if self._kept.get(texts, group) is None:
+            self._ask([one for one in self._beside(seed) if self._lacks(one, view)], view)
+        said = self._kept.get(texts, group)
+        assert said is not None
+        return said
+
+    def _beside(self, seed: int) -> list[int]:
+        """The seeds that run side by side: the same whichever of them is asked for first."""
+        several = max(1, self.engine.tokens_at_once // (TOKENS_OF_A_STORY * self.linear.task.stories_per_seed))
+        ordered = sorted(self._seeds | {seed})
+        first = ordered.index(seed) // several * several
+        return ordered[first : first + several]
+
+    def _ask(self, seeds: Sequence[int], view: str) -> None:
+        """Run seeds side by side, and keep what was said of each."""
+        group, texts = self.linear.task.group, [self._texts(seed, view) for seed in seeds]
+        said = next_words(self.engine, [text for of_seed in texts for text in of_seed], group)
+        ends = np.cumsum([len(of_seed) for of_seed in texts])[:-1]
+        for of_seed, found in zip(texts, np.split(said.log_probabilities, ends), strict=True):
+            self._kept.put(of_seed, group, NextWords(found, said.checks))
+
+
+def _worst(checks: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The largest error of each check."""
+    return {name: max(one[name] for one in checks) for one in checks for name in one}
