@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 SPARSE_SHARE = 0.01
 """Of all weights, the most that may be other than zero in the view `sparse`."""
 
+KEPT_LOSS = 0.01
+"""By so much of the least loss may that of the view `fewest` lie above it, on the stories for choosing."""
+
 
 @dataclass(frozen=True)
 class ChoiceObservation:
@@ -32,15 +35,17 @@ class ChoiceObservation:
 
     `labels` are places in the group of the words that came, `story` the places of the windows' stories in the corpus;
     `log_probabilities` has for each view the logarithms (nats) of the probabilities of the group's words, which sum
-    to 1 among themselves.
+    to 1 among themselves. `nonzero` counts, of each view that is a linear model, the weights other than zero. Without
+    a seed (None) it shows all windows that are resampled.
     """
 
-    seed: int
+    seed: int | None
     group: tuple[str, ...]
     labels: Int[np.ndarray, "window"]
     story: Int[np.ndarray, "window"]
     log_probabilities: Mapping[str, Float[np.ndarray, "window class"]]
     checks: Mapping[str, float]
+    nonzero: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,12 @@ class FittedPath:
         from optim_hunter.models.linear_path import chosen
 
         return chosen([point for point in self.points if point.nonzero <= SPARSE_SHARE * point.weights.size])
+
+    @property
+    def fewest(self) -> PathPoint:
+        """The fit with the fewest weights among those whose loss on the stories for choosing is nearly the least."""
+        most = (1 + KEPT_LOSS) * self.chosen.choosing_loss
+        return min((point for point in self.points if point.choosing_loss <= most), key=lambda point: point.nonzero)
 
 
 class LinearChooser:
@@ -140,7 +151,8 @@ class LinearChooser:
             raise NoValue(f"no word of {', '.join(map(repr, self.task.group))} in the stories of this seed")
         said = {view: LINEAR_VIEWS[view](self.path, windows) for view in self.task.views if view in LINEAR_VIEWS}
         checks = {"duality gap": max(point.gap for point in self.path.points)} if said else {}
-        return ChoiceObservation(seed, self.task.group, windows.labels, windows.story, said, checks)
+        nonzero = {view: POINTS[view](self.path).nonzero for view in said if view in POINTS}
+        return ChoiceObservation(seed, self.task.group, windows.labels, windows.story, said, checks, nonzero)
 
     def provenance(self) -> dict[str, Any]:
         """What the fits are made of, as plain JSON data."""
@@ -209,16 +221,24 @@ class LinearChooser:
         return PathPoint(l1, weights.reshape(-1, len(self.task.group)), kept.arrays["offsets"], **kept.header)
 
 
-def _linear(point: PathPoint, windows: Windows) -> Float[np.ndarray, "window class"]:
+POINTS: Mapping[str, Callable[[FittedPath], PathPoint]] = {
+    "linear": lambda path: path.chosen,
+    "sparse": lambda path: path.sparse,
+    "fewest": lambda path: path.fewest,
+}
+"""Views that are fits of the path."""
+
+
+def _linear(view: str, path: FittedPath, windows: Windows) -> Float[np.ndarray, "window class"]:
     from optim_hunter.models.linear_path import log_probabilities
 
+    point = POINTS[view](path)
     return log_probabilities(windows, point.weights, point.offsets)
 
 
 LINEAR_VIEWS: Mapping[str, Callable[[FittedPath, Windows], Float[np.ndarray, "window class"]]] = {
     "prior": lambda path, windows: np.tile(np.log(path.prior), (len(windows.labels), 1)),
-    "linear": lambda path, windows: _linear(path.chosen, windows),
-    "sparse": lambda path, windows: _linear(path.sparse, windows),
+    **{view: partial(_linear, view) for view in POINTS},
 }
 """Views that need no language model."""
 

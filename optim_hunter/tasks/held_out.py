@@ -19,6 +19,8 @@ VIEWS = {
     "prior": "how often each word comes in the stories for fitting",
     "linear": "the linear model whose strength did best on the stories for choosing",
     "sparse": "the best linear model of the path with at most 1 % of its weights other than zero",
+    "fewest": "the linear model of the path with the fewest weights other than zero whose loss on the stories for "
+    "choosing is within 1 % of the least",
     "window": "the language model, shown the tokens of the window alone",
     "story": "the language model, shown the story from its beginning",
 }
@@ -45,6 +47,30 @@ class ChoiceTask:
             raise UserError(f"no view {unknown[0]!r}: choose out of {', '.join(VIEWS)}")
         if self.stories_per_seed < 1:
             raise UserError(f"{self.stories_per_seed} stories a seed: choose 1 or more")
+
+    def parts(self, seeds: Sequence[int]) -> tuple[int, ...]:
+        """The parts of the held-out stories that these seeds look at."""
+        return tuple(seeds)
+
+
+@dataclass(frozen=True)
+class ResampledChoiceTask(ChoiceTask):
+    """The same windows, but every seed resamples them: for what must be uncertain together with something else.
+
+    A seed draws whole stories, with replacement, from the first `whole` parts of the held-out stories; the estimate is
+    that of all of these. Such seeds are a bootstrap distribution, no replicates.
+    """
+
+    whole: int = 100
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.whole < 1:
+            raise UserError(f"{self.whole} parts of the held-out stories to resample: choose 1 or more")
+
+    def parts(self, seeds: Sequence[int]) -> tuple[int, ...]:  # noqa: ARG002 - every seed looks at all of them
+        """All parts that are resampled."""
+        return tuple(range(self.whole))
 
 
 @dataclass(frozen=True)
