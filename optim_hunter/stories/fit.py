@@ -1,0 +1,155 @@
+"""`optim-hunter fit`: from a corpus and a group of words to a folder with the fitted linear model and its page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from optim_hunter.claim import InvalidInstrument, UserError
+from optim_hunter.models.linear_path import STRENGTHS, chosen
+from optim_hunter.models.registry import canonical, check_name
+from optim_hunter.observe.choices import LinearChooser
+from optim_hunter.observe.choices_language import LANGUAGE_VIEWS
+from optim_hunter.observe.store import Store, open_store, write_whole
+from optim_hunter.stories.fit_page import page_html
+from optim_hunter.stories.fit_progress import HEADING, FitProgress, point_line
+from optim_hunter.stories.fit_summary import PARTS, language_summary, printed, summary_of
+from optim_hunter.stories.fitted_folder import FittedFolder, read_fitted_folder, write_fitted_folder
+from optim_hunter.stories.language_views import held_out_views, open_beside
+from optim_hunter.stories.strongest import occurrences, strongest_lines
+from optim_hunter.stories.unfinished_fit import (
+    PAGE,
+    UNFINISHED,
+    Question,
+    clear,
+    is_finished,
+    mark,
+    require_writable,
+    unwritable,
+)
+from optim_hunter.tasks.corpus import SEPARATOR, read_corpus
+from optim_hunter.tasks.held_out import ChoiceTask
+from optim_hunter.tasks.word_groups import WordGroup, word_group
+
+if TYPE_CHECKING:
+    from optim_hunter.models.language import LanguageModel
+    from optim_hunter.models.linear_path import PathPoint
+
+KEPT = "what was fitted is kept, and the same command goes on from there"
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a fit is made of; `beside` names a language model."""
+
+    words: WordGroup
+    out: Path
+    linear: LinearChooser
+    store: Store
+    beside: str | None
+    question: Question
+    told: FitProgress
+
+
+def make_fit(group: str, out: Path, corpus: str | None, model: str | None, store: str | None) -> str:
+    """Fit a group's path, write it to `out` and return the summary to be printed; progress goes to stderr.
+
+    Raises:
+        UserError: a group, corpus, model, store or folder that cannot be used, or a fit that misses its gap.
+        KeyboardInterrupt: with what to say; the fits so far are kept.
+    """
+    words, beside = word_group(group), None if model is None else canonical(model)
+    if beside is not None:
+        check_name(beside)
+    text = read_corpus(corpus)
+    question = Question(text.sha256, words.words)
+    if is_finished(out, question, beside):
+        clear(out)
+        return f"{out} holds this fit already; nothing was done\n{printed(read_fitted_folder(out).summary, ())}"
+    require_writable(out)
+    kept = open_store(store) or Store(out / UNFINISHED)
+    linear = LinearChooser(text, ChoiceTask(group=words.words), kept)
+    with FitProgress(Console(stderr=True)) as told:
+        return _told(_Asked(words, out, linear, kept, beside, question, told))
+
+
+def _told(asked: _Asked) -> str:
+    """The fit, and in a line each what went wrong without stopping it."""
+    try:
+        return _fit(asked)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"stopped at {asked.told.step}: {KEPT}") from None
+    except InvalidInstrument as error:
+        raise UserError(f"{error}; {KEPT}") from None
+    finally:
+        for problem in asked.store.problems:
+            asked.told.say(problem)
+        for file in asked.store.damaged:
+            asked.told.say(f"damaged, so that it was made again: {file}")
+
+
+def _fit(asked: _Asked) -> str:
+    linear, told = asked.linear, asked.told
+    told.begin("tokenizer and windows")
+    _require_parts(linear)
+    _disk(asked.out, lambda: mark(asked.out, asked.question))
+    model = None if asked.beside is None else open_beside(asked.beside, linear)
+    points = _path(linear, told)
+    beside = None if model is None else _ask(model, asked)
+    best = chosen(points)
+    summary = summary_of(asked.words, linear, points, beside, asdict(asked.question))
+    weights = best.weights.reshape(linear.task.context, -1, len(linear.task.group))
+    fitted = FittedFolder(weights, best.offsets, linear.tokenizer, summary)
+    held = occurrences(linear.windows.of_stories(linear.split.fitting))
+    _disk(asked.out, lambda: write_whole(asked.out / PAGE, page_html(fitted, held).encode()))
+    _disk(asked.out, lambda: write_fitted_folder(asked.out, fitted))
+    clear(asked.out)
+    return f"{printed(summary, strongest_lines(fitted, held))}\n{asked.out / PAGE}"
+
+
+def _disk(folder: Path, write: Callable[[], None]) -> None:
+    try:
+        write()
+    except OSError as error:
+        raise unwritable(folder, error) from None
+
+
+def _require_parts(linear: LinearChooser) -> None:
+    """Stories few and long may leave a part of the corpus without windows, or a word without any to be fitted to.
+
+    Raises:
+        UserError: so it is.
+    """
+    for part in PARTS:
+        labels = linear.windows.of_stories(getattr(linear.split, part)).labels
+        lacking = set(range(len(linear.task.group))) - set(labels.tolist())
+        if len(labels) == 0 or (part == "fitting" and lacking):
+            raise UserError(
+                f"corpus {linear.corpus.name}: its {len(linear.corpus.stories)} stories leave too few windows "
+                f"{part.replace('_', ' ')}; give a corpus of more stories ({SEPARATOR} between them)"
+            )
+
+
+def _path(linear: LinearChooser, told: FitProgress) -> list[PathPoint]:
+    """Fit the path, with a line for each strength."""
+    told.say(HEADING)
+    told.begin(f"l1 {STRENGTHS[0]:.3g}", len(STRENGTHS))
+    points = []
+    for number, point in enumerate(linear.fit()):
+        points.append(point)
+        told.say(point_line(point, kept=number < linear.taken))
+        coming = STRENGTHS[number + 1 : number + 2]
+        told.advance(step=f"l1 {coming[0]:.3g}" if coming else None)
+    return points
+
+
+def _ask(model: LanguageModel, asked: _Asked) -> dict[str, Any]:
+    """The language model's scores on the held-out windows."""
+    held_out = asked.linear.windows.of_stories(asked.linear.split.held_out)
+    asked.told.begin(f"{model.name} on held-out windows", len(LANGUAGE_VIEWS) * len(held_out.labels))
+    said = held_out_views(model, asked.linear, asked.store, asked.told.advance)
+    return language_summary(model.name, model.fingerprint, said, held_out)
