@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 from import_graph import FILES, PACKAGE, ROOT, imported, reached
 
-from optim_hunter.observe.versions import FIT_SOURCES, PASS_SOURCES, PATH_SOURCES, REGRESSORS_SOURCES, WORDS_SOURCES
+from optim_hunter.observe.versions import (
+    FIT_SOURCES,
+    LAST_TOKENS_SOURCES,
+    PASS_SOURCES,
+    PATH_SOURCES,
+    REGRESSORS_SOURCES,
+    WORDS_SOURCES,
+)
 
 UNHASHED = {
     "claim.py": "the vocabulary and the errors",
@@ -77,6 +84,7 @@ def test_imports_run_one_way():
         pytest.param(("observe/regression.py", "observe/kept.py"), PASS_SOURCES, REGRESSORS_SOURCES, id="pass"),
         pytest.param(("observe/stories.py",), FIT_SOURCES, (), id="fit"),
         pytest.param(("observe/choices.py",), PATH_SOURCES, (), id="path"),
+        pytest.param(("observe/last_tokens.py",), LAST_TOKENS_SOURCES, (), id="last tokens"),
         # Texts and words are in the key.
         pytest.param(("observe/next_words.py",), WORDS_SOURCES, (), id="words"),
         # The examples' numbers are in the key, so that the code that draws them need not be.

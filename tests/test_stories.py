@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from optim_hunter.claim import NoValue, UserError
 from optim_hunter.measures.weights import centred_weight, centred_weights, weight_lead
-from optim_hunter.observe.stories import StoriesObservation, StoriesObserver, story_counts
+from optim_hunter.observe.stories import StoriesObservation, StoriesObserver
 from optim_hunter.tasks.corpus import corpus_of
 from optim_hunter.tasks.planted_stories import PLANTED, planted_corpus
 from optim_hunter.tasks.stories import (
@@ -17,13 +17,14 @@ from optim_hunter.tasks.stories import (
     StoriesTask,
     draw_windows,
     find_windows,
+    story_counts,
     token_texts,
     tokenizer_sha256,
     train_tokenizer,
     word_tokens,
 )
 
-PLANT, TWIN = PLANTED
+PLANT, TWIN = "planted:comma-raises-but", "planted:comma-raises-but-twin"
 
 
 @cache
@@ -181,7 +182,8 @@ def test_provenance_names_tokenizer_and_windows():
 def small_observation():
     weights = np.zeros((2, 3, 3))
     weights[1, 1] = [1.0, 4.0, 1.0]
-    return StoriesObservation(weights, np.zeros(3), ("a", ",", " b"), (" and", " but", " or"), None, 0.0)
+    frequency = np.tile([0.5, 0.3, 0.2], (2, 1))
+    return StoriesObservation(weights, np.zeros(3), ("a", ",", " b"), (" and", " but", " or"), None, 0.0, frequency)
 
 
 def both(observation, token, word, position=-1):

@@ -14,7 +14,14 @@ from optim_hunter.observe.checks import TOLERANCES
 from optim_hunter.observe.store import Store, Stored
 from optim_hunter.observe.versions import fit_engine
 from optim_hunter.tasks.corpus import Corpus
-from optim_hunter.tasks.stories import StoriesTask, Windows, draw_windows, token_texts, tokenizer_sha256
+from optim_hunter.tasks.stories import (
+    StoriesTask,
+    Windows,
+    draw_windows,
+    story_counts,
+    token_texts,
+    tokenizer_sha256,
+)
 
 if TYPE_CHECKING:
     from optim_hunter.models.linear_solver import Solution
@@ -30,7 +37,10 @@ MAX_ITERATIONS = 2000
 
 @dataclass(frozen=True)
 class StoriesObservation:
-    """A fitted linear model; `seed` None is the corpus itself, a number a resample of its stories."""
+    """A fitted linear model; `seed` None is the corpus itself, a number a resample of its stories.
+
+    `frequency` is the share of the windows it was fitted to that hold each token at each position.
+    """
 
     weights: Float[np.ndarray, "16 vocabulary class"]
     offsets: Float[np.ndarray, "class"]
@@ -38,6 +48,7 @@ class StoriesObservation:
     group: tuple[str, ...]
     seed: int | None
     gap: float
+    frequency: Float[np.ndarray, "16 vocabulary"]
 
     @property
     def checks(self) -> dict[str, float]:
@@ -94,29 +105,39 @@ class StoriesObserver:
     def _observe(self, seed: int | None) -> StoriesObservation:
         kept = self._recall("fit", seed)
         if kept is None:
-            kept = self._keep("fit", *_packed(self._fit(seed)), seed)
+            weight = self._sample_weight(seed)
+            held = held_tokens(self._windows.tokens, weight, self._vocabulary)
+            kept = self._keep("fit", *_packed(self._fit(seed, weight), held), seed)
         tokens = tuple(self._about.header["tokens"])
         weights = np.zeros(self._task.context * len(tokens) * len(self._task.group))
         weights[kept.arrays["places"]] = kept.arrays["values"]
         shaped = weights.reshape(self._task.context, len(tokens), len(self._task.group))
-        return StoriesObservation(
-            shaped, kept.arrays["offsets"], tokens, self._task.group, seed, float(kept.header["gap"])
-        )
+        held = kept.arrays["held"]
+        frequency = held / held.sum(1, keepdims=True)
+        gap = float(kept.header["gap"])
+        return StoriesObservation(shaped, kept.arrays["offsets"], tokens, self._task.group, seed, gap, frequency)
 
-    def _fit(self, seed: int | None) -> Solution:
+    @property
+    def _vocabulary(self) -> int:
+        return int(self._about.header["provenance"]["vocabulary"])
+
+    def _sample_weight(self, seed: int | None) -> Float[np.ndarray, "window"]:
+        """How often each window is drawn."""
+        windows = self._windows
+        if seed is None:
+            return np.ones(len(windows.labels))
+        return story_counts(len(self._corpus.stories), seed)[windows.story].astype(float)
+
+    def _fit(self, seed: int | None, weight: Float[np.ndarray, "window"]) -> Solution:
         from optim_hunter.models.linear_problem import Problem
         from optim_hunter.models.linear_solver import minimise
 
         self.fits += 1
         windows, classes = self._windows, len(self._task.group)
-        weight = np.ones(len(windows.labels))
-        if seed is not None:
-            weight = story_counts(len(self._corpus.stories), seed)[windows.story].astype(float)
         missing = np.bincount(windows.labels, weight, minlength=classes) == 0
         if missing.any():
             raise NoValue(f"no story of this resample has a window before {self._task.group[int(missing.argmax())]!r}")
-        vocabulary = int(self._about.header["provenance"]["vocabulary"])
-        problem = Problem.of(windows.tokens, windows.labels, weight, classes, vocabulary, self._task.l1)
+        problem = Problem.of(windows.tokens, windows.labels, weight, classes, self._vocabulary, self._task.l1)
         tolerance = TOLERANCE if seed is None else RESAMPLE_TOLERANCE
         start = None if seed is None or self._full is None else self._full.weights.reshape(-1, classes)
         solution = minimise(problem, tolerance, MAX_ITERATIONS, start)
@@ -144,13 +165,19 @@ class StoriesObserver:
         return {"kind": kind, **corpus, "task": asdict(self._task), "seed": seed, "engine": fit_engine()}
 
 
-def _packed(solution: Solution) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _packed(
+    solution: Solution, held: Int[np.ndarray, "position vocabulary"]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """A fit as the store keeps it: few of its weights are not zero."""
     weights = solution.weights.ravel()
     places = np.flatnonzero(weights)
-    return {"gap": solution.gap}, {"places": places, "values": weights[places], "offsets": solution.offsets}
+    arrays = {"places": places, "values": weights[places], "offsets": solution.offsets, "held": held}
+    return {"gap": solution.gap}, arrays
 
 
-def story_counts(stories: int, seed: int) -> Int[np.ndarray, "story"]:
-    """How often each story is drawn when as many are drawn with replacement (the bootstrap by story)."""
-    return np.random.default_rng(seed).multinomial(stories, np.full(stories, 1 / stories))
+def held_tokens(
+    tokens: Int[np.ndarray, "window position"], weight: Float[np.ndarray, "window"], vocabulary: int
+) -> Int[np.ndarray, "position vocabulary"]:
+    """How many windows hold each token at each position, each as often as it was drawn."""
+    counts = [np.bincount(column, weight, vocabulary) for column in tokens.T]
+    return np.array(counts).astype(np.int32)

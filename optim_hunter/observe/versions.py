@@ -78,6 +78,7 @@ WORDS_SOURCES = (
     "tasks/regression.py",
     "tasks/templates.py",
 )
+LAST_TOKENS_SOURCES = ("observe/last_tokens.py", "tasks/corpus.py", "tasks/stories.py")
 REGRESSORS_SOURCES = ("observe/predictions.py", "tasks/estimators.py", "tasks/regressors.py", "tasks/solvers.py")
 
 
@@ -101,6 +102,11 @@ def pass_engine() -> str:
 def fit_engine() -> str:
     """The version of the code that fits linear models."""
     return engine_version(FIT_SOURCES, ("torch", "numpy", "scipy", "tokenizers"))
+
+
+def last_tokens_engine() -> str:
+    """The version of the code that draws windows and keeps their last tokens."""
+    return engine_version(LAST_TOKENS_SOURCES, ("numpy", "tokenizers"))
 
 
 def path_engine() -> str:

@@ -52,6 +52,16 @@ class StoriesTask:
 
 
 @dataclass(frozen=True)
+class LastTokenTask:
+    """Count which word of `group` comes after which last token of the same windows: no model, nothing is fitted."""
+
+    group: tuple[str, ...] = CONJUNCTIONS
+    vocabulary: int = 1024
+    context: int = 16
+    minimum_windows: int = 100
+
+
+@dataclass(frozen=True)
 class Windows:
     """Windows that end just before a word of the group.
 
@@ -184,3 +194,8 @@ def draw_windows(corpus: Corpus, task: Choice, tokenizer: Tokenizer | None = Non
             f"({found}); give a larger corpus"
         )
     return windows
+
+
+def story_counts(stories: int, seed: int) -> Int[np.ndarray, "story"]:
+    """How often each story is drawn when as many are drawn with replacement (the bootstrap by story)."""
+    return np.random.default_rng(seed).multinomial(stories, np.full(stories, 1 / stories))
