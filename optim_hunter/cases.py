@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import optim_hunter.models.registry as registry
@@ -32,6 +32,11 @@ class Case:
     def profile(self) -> Profile | None:
         """What the report draws beside the numbers, if the claim says so."""
         return getattr(self.measure, "__profile__", None)
+
+    @property
+    def published_profile(self) -> Mapping[str, float] | None:
+        """What the paper printed of the same, if the claim gives it; of a control nothing was published."""
+        return None if self.is_control else getattr(self.measure, "__published_profile__", None)
 
     @property
     def definition_hash(self) -> str:
@@ -91,7 +96,7 @@ def _models_of(claim: Claim, protocol: Protocol, chosen: Sequence[str]) -> tuple
     if claim.named and not claim.search:
         return tuple(model for model in chosen or protocol.models if model in claim.named)
     kinds = {registry.kind(model) for model in protocol.models}
-    if "language" in kinds and claim.needs <= ANSWERED:
+    if "language" in kinds and claim.needs and claim.needs <= ANSWERED:
         kinds.add("regressor")
     replacing = tuple(model for model in chosen if registry.kind(model) in kinds)
     kept = tuple(model for model in protocol.models if registry.kind(model) == "linear") if chosen else protocol.models

@@ -193,11 +193,14 @@ def definition_hash(claim: Claim, measure: Measure) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def claim(definition: Claim, profile: Profile | None = None) -> Callable[[Measure], Measure]:
+def claim(
+    definition: Claim, profile: Profile | None = None, published_profile: Mapping[str, float] | None = None
+) -> Callable[[Measure], Measure]:
     """Make a test function the measure of a claim: pytest then runs it for every model, protocol and seed.
 
     The function takes `observation` and returns one number, or one for each condition by name. A seed
-    without a number raises `NoValue` with the reason. `profile` only draws: it decides nothing. The definition
+    without a number raises `NoValue` with the reason. `profile` only draws, and `published_profile` is drawn beside
+    it: what the paper printed under the same labels. Neither decides anything. The definition
     is hashed here and now, so that a file edited during a long run is not taken for the one that runs.
     """
 
@@ -205,6 +208,7 @@ def claim(definition: Claim, profile: Profile | None = None) -> Callable[[Measur
         measure.__claim__ = definition  # type: ignore[attr-defined]
         measure.__definition_hash__ = definition_hash(definition, measure)  # type: ignore[attr-defined]
         measure.__profile__ = profile  # type: ignore[attr-defined]
+        measure.__published_profile__ = published_profile  # type: ignore[attr-defined]
         return measure
 
     return mark

@@ -26,8 +26,14 @@ def figures_of(
         labels = list(profiles[0])
         values = np.mean([[profile[label] for label in labels] for profile in profiles], axis=0)
         title = f"Profile, mean over {len(profiles)} seeds"
-        draw = figures.class_bars if len(labels) <= 12 else figures.component_bars
-        shown.append({"title": title, "figure": draw(labels, values, title)})
+        published = decision.case.published_profile
+        if published is not None:
+            title += ", beside the published"
+            figure = figures.class_bars(labels, values, title, [published[label] for label in labels])
+        else:
+            draw = figures.class_bars if len(labels) <= 12 else figures.component_bars
+            figure = draw(labels, values, title)
+        shown.append({"title": title, "figure": figure})
     return shown
 
 
