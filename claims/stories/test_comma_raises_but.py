@@ -1,7 +1,9 @@
 """A comma before the conjunction raises " but"."""
 
+from functools import partial
+
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
-from optim_hunter.measures.weights import centred_weight, centred_weights, weight_lead
+from optim_hunter.measures.weights import centred_profile, centred_weight, weight_lead, weight_profile
 from optim_hunter.tasks.stories import StoriesTask
 
 COMMA_RAISES_BUT = Claim(
@@ -36,12 +38,9 @@ COMMA_RAISES_BUT = Claim(
     published='" but" 3.36, " so" 1.05, " or" -1.07, " and" -1.80, " for" -3.70; centred weight 3.79, lead 2.31',
 )
 
-
-def comma_weights(observation):
-    """The five centred weights of the last comma, for the report."""
-    return dict(zip(observation.group, centred_weights(observation, ",").tolist(), strict=True))
+PUBLISHED = {" and": -1.80, " but": 3.36, " for": -3.70, " so": 1.05, " or": -1.07}
 
 
-@claim(COMMA_RAISES_BUT, profile=comma_weights)
+@claim(COMMA_RAISES_BUT, profile=partial(weight_profile, token=","), published_profile=centred_profile(PUBLISHED))
 def test_comma_raises_but(observation):
     return {"weight": centred_weight(observation, ",", " but"), "lead": weight_lead(observation, ",", " but")}
