@@ -157,12 +157,13 @@ class LinearChooser:
     def provenance(self) -> dict[str, Any]:
         """What the fits are made of, as plain JSON data."""
         counts = np.bincount(self.windows.labels, minlength=len(self.task.group)).tolist()
+        fitted = {"l1": self.path.chosen.l1} if LINEAR_VIEWS.keys() & set(self.task.views) else {}
         return {
             "stories": len(self.corpus.stories),
             "held_out_stories": len(self.split.held_out),
             "tokenizer_sha256": tokenizer_sha256(self.tokenizer),
             "windows": dict(zip(self.task.group, counts, strict=True)),
-            "l1": self.path.chosen.l1,
+            **fitted,
         }
 
     @property

@@ -159,7 +159,8 @@ class LanguageChooser:
             InvalidInstrument: as `next_words`.
         """
         observation = self.linear.observe(seed)
-        said = {view: self._said(observation.seed, view) for view in self._views}
+        assert seed is not None
+        said = {view: self._said(seed, view) for view in self._views}
         checks = _worst([one.checks for one in said.values()])
         return with_views(observation, {view: one.log_probabilities for view, one in said.items()}, checks)
 

@@ -17,6 +17,7 @@ from optim_hunter.tasks.held_out import ChoiceTask
 
 if TYPE_CHECKING:
     from optim_hunter.observe.choices_language import LanguageChooser
+    from optim_hunter.observe.resampled import Chooser
 
 
 class LanguageSubject:
@@ -33,6 +34,7 @@ class LanguageSubject:
         self.passes = {stem: RegressionPass(self.engine, plan, self.kept) for stem, plan in plans.items()}
         self._source, self._store, self._kept_choices = options.corpus, store, KeptChoices(store, self.model)
         self._choosers: dict[ChoiceTask, LanguageChooser] = {}
+        self._shown: dict[ChoiceTask, Chooser] = {}
 
     @cached_property
     def corpus(self) -> Corpus:
@@ -51,28 +53,28 @@ class LanguageSubject:
 
     def precheck(self, task: Any, seeds: Sequence[int]) -> None:
         if isinstance(task, ChoiceTask):
-            self._chooser(task).prepare(seeds)
+            self._chooser(task).prepare(task.parts(seeds))
         else:
             self.passes[task.stem].prepare(task, seeds)
 
     def observe(self, task: Any, seed: int | None, query: int) -> Any:
-        if seed is None:
-            raise ValueError("a language model is observed seed by seed")
         if isinstance(task, ChoiceTask):
-            return self._chooser(task).observe(seed)
+            return self._shown[task].observe(seed)
+        if seed is None:
+            raise ValueError("prompts are observed seed by seed")
         return self.passes[task.stem].observe(task, seed, query)
 
     def close(self) -> None:
         self.engine.close()
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self, task: Any) -> dict[str, Any]:
         fits = [chooser.linear for chooser in self._choosers.values()]
         taken = self.kept.taken + self._kept_choices.taken + sum(one.taken for one in fits)
         return {
             "source_of_model": asdict(self.model.provenance),
             "device": self.model.device,
             "dtype": self.model.dtype,
-            "corpus": None,
+            "corpus": self._described(self._choosers[task]) if isinstance(task, ChoiceTask) else None,
             "work": {
                 "forward_passes": self.engine.forward_passes,
                 "tokens_run": self.engine.tokens_run,
@@ -83,11 +85,16 @@ class LanguageSubject:
             },
         }
 
+    def _described(self, chooser: LanguageChooser) -> dict[str, Any]:
+        return self.corpus.described | chooser.linear.provenance()
+
     def _chooser(self, task: ChoiceTask) -> LanguageChooser:
         from optim_hunter.observe.choices import LinearChooser
         from optim_hunter.observe.choices_language import LanguageChooser
+        from optim_hunter.observe.resampled import resampling
 
         if task not in self._choosers:
             linear = LinearChooser(self.corpus, task, self._store)
             self._choosers[task] = LanguageChooser(self.engine, linear, self._kept_choices)
+            self._shown[task] = resampling(self._choosers[task], task)
         return self._choosers[task]

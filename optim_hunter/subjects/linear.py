@@ -36,17 +36,11 @@ class LinearSubject:
     def close(self) -> None:
         """Corpus and fits are small."""
 
-    def describe(self) -> dict[str, Any]:
-        corpus = {"name": self.corpus.name, "sha256": self.corpus.sha256, "note": self.corpus.note}
+    def describe(self, task: Any) -> dict[str, Any]:
         observers = self._observers.values()
         work = {"fits": sum(one.fits for one in observers), "from_store": sum(one.taken for one in observers)}
-        fitted = corpus | self._fitted()
-        return {"source_of_model": None, "device": "cpu", "dtype": "float64", "corpus": fitted, "work": work}
-
-    def _fitted(self) -> dict[str, Any]:
-        """Windows, tokenizer and strength of the fits; a corpus is fitted for one task in nearly every run."""
-        fitted = [observer.provenance() for observer in self._observers.values()]
-        return fitted[0] if len(fitted) == 1 else {}
+        corpus = self.corpus.described | self._observer(task).provenance()
+        return {"source_of_model": None, "device": "cpu", "dtype": "float64", "corpus": corpus, "work": work}
 
     def _observer(self, task: Any) -> StoriesObserver | LinearChooser:
         from optim_hunter.observe.choices import LinearChooser

@@ -36,6 +36,6 @@ class RecordedSubject:
     def close(self) -> None:
         """There are no weights."""
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self, task: Any) -> dict[str, Any]:  # noqa: ARG002 - the same for all
         source = {"source": self.record["what"], "revision": None, "sha256": None, "licence": None, "note": ""}
         return {"source_of_model": source, "device": None, "dtype": None, "corpus": None}

@@ -39,8 +39,8 @@ class WithRegressors:
     def close(self) -> None:
         self._subject.close()
 
-    def describe(self) -> dict[str, Any]:
-        described = self._subject.describe()
+    def describe(self, task: Any) -> dict[str, Any]:
+        described = self._subject.describe(task)
         work = dict(described.get("work", {}))
         work["fits"] = work.get("fits", 0) + self.predictors.fits
         work["from_store"] = work.get("from_store", 0) + self.predictors.taken
@@ -68,7 +68,7 @@ class RegressorSubject:
     def close(self) -> None:
         """There are no weights."""
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self, task: Any) -> dict[str, Any]:  # noqa: ARG002 - the same for all
         fitted = f"scikit-learn {metadata.version('scikit-learn')}"
         note = f"{known(self.name).what}; fitted to the examples of each prompt"
         source = {"source": fitted, "revision": None, "sha256": None, "licence": "BSD-3-Clause", "note": note}

@@ -19,8 +19,8 @@ class Subject(Protocol):
     def close(self) -> None:
         """Free the weights; what was seen stays, and what is asked next opens them again."""
 
-    def describe(self) -> dict[str, Any]:
-        """Where it comes from, for the ledger."""
+    def describe(self, task: Any) -> dict[str, Any]:
+        """Where what it shows of a task comes from, and what all of its work took so far, for the ledger."""
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ class SyntheticSubject:
     def close(self) -> None:
         """There are no weights."""
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self, task: Any) -> dict[str, Any]:  # noqa: ARG002 - the same for all
         note = "synthetic: drawn from a seeded generator, no model"
         source = {"source": "synthetic", "revision": None, "sha256": None, "licence": None, "note": note}
         return {"source_of_model": source, "device": None, "dtype": None, "corpus": None}

@@ -33,6 +33,11 @@ class Corpus:
     note: str
     written_by: str | None = None
 
+    @property
+    def described(self) -> dict[str, Any]:
+        """What it is, as plain JSON data."""
+        return {"name": self.name, "sha256": self.sha256, "note": self.note}
+
 
 def read_corpus(source: str | Path | None) -> Corpus:
     """The packaged corpus for None, a file for a path, TinyStories (validation split) for its hub name.
