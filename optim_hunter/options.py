@@ -27,6 +27,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("claims", "claims of interpretability papers")
     for name, settings in OPTIONS:
         group.addoption(f"--claims-{name}", dest=f"claims_{name}", **settings)
+    group.addoption(
+        "--claims-sequential", action="store_true",
+        help="stop a claim with bounds in claims/bounds.toml as soon as it is settled, by a test valid at every look",
+    )  # fmt: skip
     group.addoption("--claims-register", action="store_true", help="write claims/register.lock and run nothing")
     parser.addini("claims_model", "default of --claims-model", type="args")
     for name in ("seeds", "corpus"):

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import optim_hunter.models.registry as models
+from optim_hunter.bounds import check_bounds, read_bounds
 from optim_hunter.cases import Case, asked_for, cases_of, models_of
 from optim_hunter.claim import Claim, UserError, Verdict, parse_seeds
 from optim_hunter.options import option, pytest_addoption
@@ -59,6 +60,7 @@ class ClaimsPlugin:
                 models.check_name(name)
             check_corpus(option(config, "corpus"))
             self.registrations: Registrations = read_registrations(config.rootpath)
+            self.bounds = read_bounds(self.registrations.folder) if config.option.claims_sequential else None
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
 
@@ -97,6 +99,7 @@ class ClaimsPlugin:
         """Mark what is not `gpu` as `cpu`; run model by model, controls first, verdicts after their seeds."""
         try:
             self.registrations.check_expected({case.claim.id: case.claim for case in self.collected.values()})
+            check_bounds(self.bounds or {}, [case.claim for case in self.collected.values()])
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
         order = {
@@ -140,7 +143,7 @@ class ClaimsPlugin:
         options = Options(*(option(self.config, name) for name in ("device", "dtype", "corpus")))
         sizes = self.registrations.family_sizes(case.claim for case in self.collected.values())
         try:
-            self.run = Run(cases, options, sizes, open_store(option(self.config, "store")))
+            self.run = Run(cases, options, sizes, open_store(option(self.config, "store")), self.bounds)
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
         if not hasattr(self.config, "workerinput"):
@@ -218,6 +221,13 @@ class ClaimsPlugin:
             if not torch.cuda.is_available():
                 pytest.skip("needs a GPU, and torch finds none here")
 
+    @pytest.hookimpl(tryfirst=True, specname="pytest_runtest_setup")
+    def pytest_skip_settled(self, item: pytest.Item) -> None:
+        """Skip the seeds of a claim that is settled."""
+        case, seed = case_of(item)
+        if case is not None and seed is not None and (settled := self.run.settled(case)):
+            pytest.skip(f"settled after {settled} seeds")
+
     @pytest.hookimpl(trylast=True, specname="pytest_runtest_setup")
     def pytest_decide_claim(self, item: pytest.Item) -> None:
         """Decide a claim once its fixtures stand; invalid ends here, as an error."""
@@ -266,7 +276,8 @@ class ClaimsPlugin:
 
         expected, case, found = self.expected(decision.case), decision.case, decision.verdict
         sentence = sentence_of(decision)
-        surprising = expected is not None and expected is not found and case.at_registered_seeds
+        all_seeds = case.at_registered_seeds and decision.looks is None
+        surprising = expected is not None and expected is not found and all_seeds
         if surprising and Verdict.INCONCLUSIVE in (expected, found):
             pytest.fail(f"expected {expected}, but {sentence}", pytrace=False)
         if found is Verdict.REFUTED:

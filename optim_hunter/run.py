@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from optim_hunter.stats.decision import SeedNumber, Tested, examine, mean_of_que
 from optim_hunter.stats.families import holm
 from optim_hunter.stats.pooled import UndefinedStatisticError
 from optim_hunter.stats.power import seeds_to_settle
+from optim_hunter.stats.sequential import Looks, examine_sequentially, obstacle, settles
 from optim_hunter.stats.verdict import too_many_missing, verdict_of
 from optim_hunter.subjects.opening import open_subject
 from optim_hunter.subjects.subject import Options, Subject
@@ -31,7 +33,8 @@ class Decision:
     """The verdict on a case, with what it rests on.
 
     `reason` says why a claim is invalid or has nothing to test; `losses_change` tells that scoring the missing
-    seeds as losses would change the verdict, which is inconclusive for that.
+    seeds as losses would change the verdict, which is inconclusive for that. `looks` is there where the claim was
+    looked at after every seed.
     """
 
     case: Case
@@ -44,30 +47,33 @@ class Decision:
     seeds_to_settle: int | None = None
     controls: tuple[tuple[Case, Verdict], ...] = ()
     losses_change: bool = False
+    looks: Looks | None = None
 
 
 @dataclass
 class Run:
     """The state of one run over its cases.
 
-    `family_sizes` maps a family to its registered size; `store` spares what an earlier run has seen; `calls` holds the
-    measure of each case.
+    `family_sizes` maps a family to its registered size; `store` spares what an earlier run has seen; `bounds` maps
+    claim and condition to declared bounds where claims stop as soon as they are settled, and is None where they do
+    not; `calls` holds the measure of each case.
     """
 
     cases: Mapping[tuple[str, str, str], Case]
     options: Options
     family_sizes: Mapping[str, int]
     store: Store | None = None
+    bounds: Mapping[tuple[str, str], tuple[float, float]] | None = None
     calls: dict[tuple[str, str, str], Call] = field(default_factory=dict)
     numbers: dict[tuple[str, str, str], dict[int, SeedNumber]] = field(default_factory=dict)
     estimates: dict[tuple[str, str, str], Mapping[str, float]] = field(default_factory=dict)
-    descriptions: dict[tuple[str, Any], dict[str, Any]] = field(default_factory=dict)
-    work: dict[str, dict[str, int]] = field(default_factory=dict)
+    descriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
     profiles: dict[tuple[str, str, str], list[Mapping[str, float]]] = field(default_factory=dict)
     checks: dict[tuple[str, str, str], dict[str, float]] = field(default_factory=dict)
     _broken: dict[Any, str] = field(default_factory=dict)
     _prechecked: set[Any] = field(default_factory=set)
     _decisions: dict[tuple[str, str, str], Decision] = field(default_factory=dict)
+    _settled: dict[tuple[str, str, str], int] = field(default_factory=dict)
     _subjects: dict[str, Subject] = field(default_factory=dict)
     _resident: str | None = None
     _last: tuple[Any, Any] | None = None
@@ -82,6 +88,32 @@ class Run:
         if seed not in known:
             known[seed] = self._measure(case, seed)
         return known[seed]
+
+    def looks(self, case: Case) -> Looks | str | None:
+        """How a case is looked at seed by seed, or why it cannot be; None where nobody asked, and for controls."""
+        if self.bounds is None or case.is_control:
+            return None
+        bounds = {name: bounds for (claim_id, name), bounds in self.bounds.items() if claim_id == case.claim.id}
+        return obstacle(case.claim, bounds) or Looks(case.claim, bounds, self.family_sizes.get(case.claim.family, 1))
+
+    def settled(self, case: Case) -> int | None:
+        """After how many of its seeds, in order and measured so far, a case was settled; None while it is not."""
+        looks = self.looks(case)
+        if isinstance(looks, Looks) and case.key not in self._settled:
+            measured = self._in_order(case)
+            if settles(looks, measured):
+                self._settled[case.key] = len(measured)
+        return self._settled.get(case.key)
+
+    def looked_at(self, case: Case) -> list[SeedNumber]:
+        """The numbers that a decision rests on, in order: of a settled case those until it was settled."""
+        if isinstance(self.looks(case), Looks):
+            return self._in_order(case)[: self.settled(case)]
+        return sorted(self.numbers.get(case.key, {}).values(), key=lambda number: number.seed)
+
+    def _in_order(self, case: Case) -> list[SeedNumber]:
+        known = self.numbers.get(case.key, {})
+        return [known[seed] for seed in itertools.takewhile(known.__contains__, case.seeds)]
 
     def decide(self, case: Case) -> Decision:
         """The verdict on a case; measures whatever seeds, controls and family members are still lacking."""
@@ -134,17 +166,8 @@ class Run:
                 self._broken[case.model, case.protocol.task] = str(error)
                 raise InvalidInstrument(str(error)) from None
             finally:
-                self._describe(case, subject)
+                self.descriptions[case.model] = subject.describe()
         return self._last[1]
-
-    def _describe(self, case: Case, subject: Subject) -> None:
-        described = subject.describe(case.protocol.task)
-        self.work[case.model] = described.pop("work", {})
-        self.descriptions[case.model, case.protocol.task] = described
-
-    def described(self, case: Case) -> Mapping[str, Any]:
-        """Where what a case was measured on comes from; empty where nothing was measured."""
-        return self.descriptions.get((case.model, case.protocol.task), {})
 
     def _estimate(self, case: Case) -> Mapping[str, float] | None:
         """A bootstrap claim's values on the whole corpus."""
@@ -203,13 +226,19 @@ class Run:
 
     def check_table(self, case: Case) -> list[dict[str, Any]]:
         """The worst error of each instrument check beside its tolerance."""
-        dtype = str(self.described(case).get("dtype"))
+        dtype = str(self.descriptions.get(case.model, {}).get("dtype"))
         return [
             {"name": name, "worst": worst, "tolerance": TOLERANCES[dtype][name]}
             for name, worst in self.checks.get(case.key, {}).items()
         ]
 
     def _tested(self, case: Case) -> Tested | None:
+        looks = self.looks(case)
+        if isinstance(looks, Looks):
+            for seed in case.seeds:
+                if not self.settled(case):
+                    self.number(case, seed)
+            return examine_sequentially(looks, self.looked_at(case))
         numbers = [self.number(case, seed) for seed in case.seeds]
         return examine(case.claim, numbers, self._estimate(case), case.claim.named.get(case.model))
 
@@ -231,11 +260,12 @@ class Run:
             too_few = str(error)
         except (InvalidInstrument, UserError, NoValue) as error:
             return Decision(case, Verdict.INVALID, str(error), controls=controls)
-        lost = [number for number in self.numbers[case.key].values() if number.lost]
-        if too_many_missing(sum(number.lost for number in lost), len(case.seeds)):
+        numbers = self.looked_at(case)
+        lost = [number for number in numbers if number.lost]
+        if too_many_missing(sum(number.lost for number in lost), len(numbers)):
             share = "" if all(number.lost == 1 for number in lost) else " or not for all queries"
             reason = (
-                f"{len(lost)} of {len(case.seeds)} seeds gave no number{share}, more than 10 %; "
+                f"{len(lost)} of {len(numbers)} seeds gave no number{share}, more than 10 %; "
                 f"the first: {lost[0].missing}"
             )
             return Decision(case, Verdict.INVALID, reason, tested, controls=controls)
@@ -260,7 +290,9 @@ class Run:
         if changed:
             verdict = Verdict.INCONCLUSIVE
         needed = self._needed(case, tested, size) if verdict is Verdict.INCONCLUSIVE else None
-        return Decision(case, verdict, "", tested, p, p_refuted, size, needed, controls, changed)
+        looks = self.looks(case)
+        return Decision(case, verdict, "", tested, p, p_refuted, size, needed, controls, changed,
+                        looks if isinstance(looks, Looks) else None)  # fmt: skip
 
     def _controls(self, case: Case) -> tuple[tuple[Case, Verdict], ...]:
         if case.is_control:
@@ -269,7 +301,13 @@ class Run:
         return tuple((control, self.decide(control).verdict) for control in controls)
 
     def _adjusted(self, case: Case, p: float, p_refuted: float, size: int) -> tuple[float, float]:
-        """Holm within the family of one model and protocol, each direction on its own."""
+        """Holm within the family of one model and protocol, each direction on its own.
+
+        A case that stops when it is settled is adjusted by the family's size (Bonferroni), since its relatives do not
+        stop when it does; to them it counts as p = 1, so that all together err with probability α at most.
+        """
+        if isinstance(self.looks(case), Looks):
+            return min(1.0, size * p), min(1.0, size * p_refuted)
         above, below = {case.claim.id: p}, {case.claim.id: p_refuted}
         for other in () if case.is_control else self._relatives(case):
             tested = self._tested_or_none(other)
@@ -288,7 +326,9 @@ class Run:
         ]
 
     def _tested_or_none(self, case: Case) -> Tested | None:
-        """A family member that cannot be tested counts as p = 1."""
+        """A family member that cannot be tested, or stops on its own, counts as p = 1."""
+        if isinstance(self.looks(case), Looks):
+            return None
         try:
             return self._tested(case)
         except (InvalidInstrument, UserError, NoValue, UndefinedStatisticError):

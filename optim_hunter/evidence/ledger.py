@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import platform
@@ -19,6 +20,9 @@ from optim_hunter.evidence.pictures import figures_of
 from optim_hunter.evidence.sentences import sentence_of
 from optim_hunter.run import Decision, Run
 from optim_hunter.stats.decision import SeedNumber, Tested
+from optim_hunter.stats.families import false_discovery_rates
+from optim_hunter.stats.opinions import second_opinions
+from optim_hunter.stats.sequential import clipped
 
 SCHEMA = 2
 PACKAGES = ("torch", "transformers", "transformer-lens", "numpy", "scipy", "scikit-learn", "statsmodels",
@@ -50,10 +54,19 @@ class Ledger:
         now = datetime.now(UTC)
         self.content["run"]["finished"] = now.isoformat(timespec="seconds")
         self.content["run"]["seconds"] = round((now - self.started).total_seconds(), 1)
+        self._note_false_discovery_rates()
         for key in ("device", "dtype"):
             used = {entry[key] for entry in self.content["claims"] if entry[key] and not entry["control"]}
             self.content["run"][key] = ", ".join(sorted(used)) or None
         self.write()
+
+    def _note_false_discovery_rates(self) -> None:
+        """Each direction on its own, over all verdicts of the run that rest on a test; controls are left out."""
+        tested = [entry for entry in self.content["claims"] if not entry["control"] and entry["p"] is not None]
+        for p, q in (("p", "q"), ("p_refuted", "q_refuted")):
+            rates = false_discovery_rates([entry[p] for entry in tested])
+            for entry, rate in zip(tested, rates, strict=True):
+                entry[q] = rate
 
     def write(self) -> None:
         """Write the ledger beside its place, then move it there: a reader never sees half of it."""
@@ -97,7 +110,7 @@ def entry_of(decision: Decision, run: Run, expected: str | None, registration: s
         again: the command that runs this case again.
     """
     case, claim = decision.case, decision.case.claim
-    numbers = sorted(run.numbers.get(case.key, {}).values(), key=lambda number: number.seed)
+    numbers = run.looked_at(case)
     return {
         "claim": claim.id,
         "model": case.model,
@@ -109,7 +122,10 @@ def entry_of(decision: Decision, run: Run, expected: str | None, registration: s
         "verdict": str(decision.verdict),
         "sentence": sentence_of(decision),
         "expected": expected if case.expected is None else str(case.expected),
-        **_effect(decision),
+        **_effect(decision, numbers),
+        "q": None,
+        "q_refuted": None,
+        "sequential": _sequential(decision, run, numbers),
         "alpha": claim.alpha,
         "family": claim.family,
         "family_size": decision.family_size,
@@ -117,12 +133,22 @@ def entry_of(decision: Decision, run: Run, expected: str | None, registration: s
         **_candidate(decision),
         **_seeds(case, numbers, decision.tested),
         **_trust(decision, run, registration),
-        **{key: run.described(case).get(key) for key in DESCRIBED},
-        "work": run.work.get(case.model, {}),
+        **{key: run.descriptions.get(case.model, {}).get(key) for key in DESCRIBED},
+        "work": run.descriptions.get(case.model, {}).get("work", {}),
         "store_problems": run.store_problems(),
         "figures": figures_of(decision, numbers, run.profiles.get(case.key, [])),
         "again": again,
     }
+
+
+def _sequential(decision: Decision, run: Run, numbers: list[SeedNumber]) -> dict[str, Any] | None:
+    """When a claim that was looked at after every seed stopped, or why it was not; None where nobody asked for it."""
+    looks = run.looks(decision.case)
+    if looks is None:
+        return None
+    if isinstance(looks, str):
+        return {"obstacle": looks}
+    return {"seeds_looked_at": len(numbers), "settled": run.settled(decision.case) is not None}
 
 
 def _candidate(decision: Decision) -> dict[str, Any]:
@@ -163,11 +189,14 @@ def _trust(decision: Decision, run: Run, registration: str) -> dict[str, Any]:
     }
 
 
-def _effect(decision: Decision) -> dict[str, Any]:
+def _effect(decision: Decision, numbers: list[SeedNumber]) -> dict[str, Any]:
     """The decisive condition at the top level, and all of them."""
     tested, claim = decision.tested, decision.case.claim
     decisive = next(one for one in claim.conditions if tested is None or one.name == tested.combined.decisive)
-    entries = [_condition_entry(one, tested, decides=one in claim.conditions) for one in claim.quantities]
+    entries = [
+        _condition_entry(one, tested, decides=one in claim.conditions) | _beside(one, decision, numbers)
+        for one in claim.quantities
+    ]
     top = entries[claim.quantities.index(decisive)]
     return {
         "decisive_condition": decisive.name,
@@ -197,6 +226,21 @@ def _condition_entry(condition: Condition, tested: Tested | None, decides: bool)
         "p": result.p if result else None,
         "p_refuted": result.p_refuted if result else None,
     }
+
+
+def _beside(condition: Condition, decision: Decision, numbers: list[SeedNumber]) -> dict[str, Any]:
+    """Beside a condition's t test the second opinions; beside a sequential test its bounds, and how many it clipped."""
+    tested, claim, name = decision.tested, decision.case.claim, condition.name
+    if tested is None or claim.bootstrap:
+        return {}
+    if decision.looks is not None:
+        bounds = decision.looks.bounds.get(name)
+        return {} if bounds is None else {"bounds": list(bounds), "clipped": clipped(bounds, numbers, name)}
+    opinions = second_opinions(tested.values[name], condition.smallest_effect, claim.alpha)
+    if opinions is None:
+        return {}
+    parting = opinions.parting(tested.conditions[name], condition.smallest_effect, claim.alpha)
+    return {"second_opinions": dataclasses.asdict(opinions) | {"parting": list(parting)}}
 
 
 def number_entry(number: SeedNumber, tested: Tested | None) -> dict[str, Any]:

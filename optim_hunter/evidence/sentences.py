@@ -20,13 +20,15 @@ def sentence_of(decision: Decision) -> str:
     found = _found(condition, result)
     settle = f"; some {decision.seeds_to_settle:,} seeds would likely settle it" if decision.seeds_to_settle else ""
     smallest = f"the smallest effect {stated(condition.smallest_effect)}"
+    looked = f", looked at after each of {len(tested.roles)} out of {len(decision.case.seeds)} seeds"
+    counted = f"(n = {result.n}{looked if decision.looks else ''})"
     if result.n < MINIMUM_SEEDS:
         return f"{decision.verdict}: {result.n} numbers are fewer than {MINIMUM_SEEDS}; {found} so far{settle}"
     if decision.losses_change:
         losses = f"scoring the {tested.missing} missing seeds as losses changes the verdict"
         return f"{decision.verdict}: {found}, {smallest} (n = {result.n}); {losses}"
     side = SIDES.get(decision.verdict, "is not clearly on one side of")
-    return f"{decision.verdict}: {found} {side} {smallest} (n = {result.n}){settle}"
+    return f"{decision.verdict}: {found} {side} {smallest} {counted}{settle}"
 
 
 def _found(condition: Condition, result: Result) -> str:

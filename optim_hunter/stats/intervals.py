@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 LEVEL = 0.90
-"""Of all intervals: that of the claims at α = 0.05, 1 − 2α."""
+"""Of all intervals of figures: that of the claims at α = 0.05, 1 − 2α."""
 
 RESAMPLES = 2000
 
@@ -39,7 +39,7 @@ def student(values: Float[np.ndarray, "seed *quantity"]) -> Estimate:
     return Estimate(mean, mean - reach, mean + reach, n)
 
 
-def bootstrap(values: Float[np.ndarray, "seed"]) -> Estimate:
+def bootstrap(values: Float[np.ndarray, "seed"], level: float = LEVEL) -> Estimate:
     """Bias-corrected, accelerated bootstrap interval of the mean (SciPy), for skewed numbers such as squared errors."""
     from scipy import stats
 
@@ -48,7 +48,7 @@ def bootstrap(values: Float[np.ndarray, "seed"]) -> Estimate:
     if len(found) < 2 or np.ptp(found) <= 1e-12 * np.abs(found).max():
         return student(values)
     interval = stats.bootstrap(
-        (found,), np.mean, confidence_level=LEVEL, n_resamples=RESAMPLES, rng=np.random.default_rng(0)
+        (found,), np.mean, confidence_level=level, n_resamples=RESAMPLES, rng=np.random.default_rng(0)
     ).confidence_interval
     return Estimate(np.mean(found), np.array(interval.low), np.array(interval.high), n)
 
