@@ -67,7 +67,8 @@ class Run:
     calls: dict[tuple[str, str, str], Call] = field(default_factory=dict)
     numbers: dict[tuple[str, str, str], dict[int, SeedNumber]] = field(default_factory=dict)
     estimates: dict[tuple[str, str, str], Mapping[str, float]] = field(default_factory=dict)
-    descriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    descriptions: dict[tuple[str, Any], dict[str, Any]] = field(default_factory=dict)
+    work: dict[str, dict[str, int]] = field(default_factory=dict)
     profiles: dict[tuple[str, str, str], list[Mapping[str, float]]] = field(default_factory=dict)
     checks: dict[tuple[str, str, str], dict[str, float]] = field(default_factory=dict)
     _broken: dict[Any, str] = field(default_factory=dict)
@@ -166,8 +167,17 @@ class Run:
                 self._broken[case.model, case.protocol.task] = str(error)
                 raise InvalidInstrument(str(error)) from None
             finally:
-                self.descriptions[case.model] = subject.describe()
+                self._describe(case, subject)
         return self._last[1]
+
+    def _describe(self, case: Case, subject: Subject) -> None:
+        described = subject.describe(case.protocol.task)
+        self.work[case.model] = described.pop("work", {})
+        self.descriptions[case.model, case.protocol.task] = described
+
+    def described(self, case: Case) -> Mapping[str, Any]:
+        """Where what a case was measured on comes from; empty where nothing was measured."""
+        return self.descriptions.get((case.model, case.protocol.task), {})
 
     def _estimate(self, case: Case) -> Mapping[str, float] | None:
         """A bootstrap claim's values on the whole corpus."""
@@ -226,7 +236,7 @@ class Run:
 
     def check_table(self, case: Case) -> list[dict[str, Any]]:
         """The worst error of each instrument check beside its tolerance."""
-        dtype = str(self.descriptions.get(case.model, {}).get("dtype"))
+        dtype = str(self.described(case).get("dtype"))
         return [
             {"name": name, "worst": worst, "tolerance": TOLERANCES[dtype][name]}
             for name, worst in self.checks.get(case.key, {}).items()
