@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optim_hunter.claim import UserError
+from optim_hunter.stories.demo_command import add_demo_command
 from optim_hunter.stories.fit_command import add_fit_command
 from optim_hunter.stories.label_command import add_label_command
 
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_notes_command(commands.add_parser("notes", help="run the code of a document and make its page"))
     add_fit_command(commands.add_parser("fit", help="fit the linear model of a word group to a corpus of stories"))
     add_label_command(commands.add_parser("label", help="answer the same question yourself, and see the scores"))
+    add_demo_command(commands.add_parser("demo", help="write a page on which linear models can be explored"))
     _add_store_commands(commands.add_parser("store", help="list what passes and fits showed, or prune it"))
     chosen = parser.parse_args(arguments)
     try:

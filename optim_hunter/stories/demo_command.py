@@ -1,0 +1,46 @@
+"""The command `demo`: its arguments, and what is read before any long work."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+DESCRIPTION = """\
+Write a page on which the linear models of word groups can be explored: weights of a token at a position,
+tokens with similar weights, held-out examples, and the words that a typed sentence makes likely.
+The page is one HTML file of at most 4 MB and needs no network.
+"""
+
+EXAMPLES = """\
+Fits are kept in the store: a command that was stopped goes on where it was, and a second page is quick.
+
+examples:
+  optim-hunter demo
+  optim-hunter demo --group conjunctions when,then,again --corpus stories.txt.gz -o stories.html
+"""
+
+
+def add_demo_command(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `optim-hunter demo`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description, parser.epilog = DESCRIPTION, EXAMPLES
+    parser.add_argument(
+        "--corpus", metavar="FILE", help=".txt or .gz, <|endoftext|> between stories (default: the packaged corpus)"
+    )
+    parser.add_argument(
+        "--group", nargs="+", metavar="NAME", default=[],
+        help="groups by name, or words with commas between: and,but,so (default: all ten that have a name)",
+    )  # fmt: skip
+    parser.add_argument(
+        "-o", "--out", type=Path, default=Path("stories.html"), metavar="FILE", help="the page (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--store", metavar="FOLDER", help="where fits are kept between runs, or none (default: the one in the cache)"
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(chosen: argparse.Namespace) -> Path:
+    from optim_hunter.stories.demo_making import make_demo
+
+    return make_demo(chosen.group, chosen.corpus, chosen.out, chosen.store)
