@@ -38,7 +38,10 @@ FILE = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}(\.[0-9a-f]{12})?\.(safetensors|dama
 ABANDONED_AFTER = 3600.0
 """Seconds after which an unfinished file was left by a process that was killed."""
 
-REMEDY = "choose another folder with --claims-store FOLDER, or keep nothing with --claims-store none"
+REMEDY = (
+    "choose another folder with --claims-store FOLDER, or keep nothing with --claims-store none "
+    "(of optim-hunter's own commands: --store)"
+)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from optim_hunter.claim import InvalidInstrument, UserError
 from optim_hunter.models.linear_path import STRENGTHS, chosen
-from optim_hunter.models.registry import canonical, check_name
+from optim_hunter.models.registry import canonical, check_name, kind
 from optim_hunter.observe.choices import LinearChooser
 from optim_hunter.observe.choices_language import LANGUAGE_VIEWS
 from optim_hunter.observe.store import Store, open_store, write_whole
@@ -62,10 +62,7 @@ def make_fit(group: str, out: Path, corpus: str | None, model: str | None, store
         UserError: a group, corpus, model, store or folder that cannot be used, or a fit that misses its gap.
         KeyboardInterrupt: with what to say; the fits so far are kept.
     """
-    words, beside = word_group(group), None if model is None else canonical(model)
-    if beside is not None:
-        check_name(beside)
-    text = read_corpus(corpus)
+    words, beside, text = word_group(group), _language_model(model), read_corpus(corpus)
     question = Question(text.sha256, words.words)
     if is_finished(out, question, beside):
         clear(out)
@@ -75,6 +72,16 @@ def make_fit(group: str, out: Path, corpus: str | None, model: str | None, store
     linear = LinearChooser(text, ChoiceTask(group=words.words), kept)
     with FitProgress(Console(stderr=True)) as told:
         return _told(_Asked(words, out, linear, kept, beside, question, told))
+
+
+def _language_model(name: str | None) -> str | None:
+    """The registry's name of a language model; raises UserError for what is none, before torch is there to open it."""
+    if name is None:
+        return None
+    check_name(name)
+    if kind(name) != "language":
+        raise UserError(f"--model {name} is no language model: name one, as smollm2-135m, or leave --model out")
+    return canonical(name)
 
 
 def _told(asked: _Asked) -> str:
@@ -96,8 +103,8 @@ def _fit(asked: _Asked) -> str:
     linear, told = asked.linear, asked.told
     told.begin("tokenizer and windows")
     _require_parts(linear)
-    _disk(asked.out, lambda: mark(asked.out, asked.question))
     model = None if asked.beside is None else open_beside(asked.beside, linear)
+    _disk(asked.out, lambda: mark(asked.out, asked.question))
     points = _path(linear, told)
     beside = None if model is None else _ask(model, asked)
     best = chosen(points)
