@@ -40,6 +40,16 @@ def pairs(means: tuple[float, float]) -> Draw:
     return lambda n: GENERATOR.normal(means, 1, (n, 2))
 
 
+def sums(windows: float, scale: Callable[[int], np.ndarray]) -> Draw:
+    """Sums over a Poisson number of windows whose values are normal around what `scale` draws for the seed."""
+
+    def draw(n: int) -> np.ndarray:
+        counts = GENERATOR.poisson(windows, n)
+        return np.stack([GENERATOR.normal(counts * scale(n), np.sqrt(counts)), counts], axis=1)
+
+    return draw
+
+
 def errors(model: Draw, rival: Draw, rivals: int = 1) -> Draw:
     """Generalised logarithms of errors, in units of 30, of a model and of rivals."""
 
@@ -74,6 +84,9 @@ CASES: tuple[tuple[str, str, Draw], ...] = (
     ("low minus high", "normal, groups 4 : 1, spreads 3 : 1", groups(0.8, 3.0)),
     ("low minus high", "exponential, groups alike", groups(0.5, skewed=True)),
     ("low minus high", "exponential, groups 1 : 4", groups(0.2, skewed=True)),
+    ("ratio of sums", "normal, some 24 windows a seed", sums(24, lambda n: GENERATOR.normal(0, 0.3, n))),
+    ("ratio of sums", "normal, some 8 windows a seed", sums(8, lambda n: GENERATOR.normal(0, 0.3, n))),
+    ("ratio of sums", "exponential seeds, some 24 windows", sums(24, lambda n: GENERATOR.exponential(0.3, n))),
     ("steadiness lead", "normal, means 1 and 1", pairs((1, 1))),
     ("steadiness lead", "normal, means 2 and 1", pairs((2, 1))),
     ("steadiness lead", "normal, means 1 and 0", pairs((1, 0))),

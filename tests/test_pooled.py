@@ -38,6 +38,8 @@ def raw_numbers(name, n, generator):
     if name == "low minus high":
         groups = np.repeat((np.arange(n) % 2)[:, np.newaxis], 3, axis=1)
         return np.stack([groups, generator.normal(size=(n, 3))], axis=1)
+    if name == "ratio of sums":
+        return np.stack([generator.normal(size=(n, 3)), generator.integers(1, 30, (n, 3))], axis=1)
     return generator.normal(1.0, 1.0, (n, 2, 3) if name == "steadiness lead" else (n, 4))
 
 
@@ -67,6 +69,20 @@ def test_the_t_test_of_pseudo_values_is_nearly_welchs_test():
     found = t_test(pseudo_values("low minus high", np.stack([groups, numbers], axis=1)), 0.5, 0.05)
     welch = stats.ttest_ind(numbers[:40] - 0.5, numbers[40:], equal_var=False, alternative="greater")
     assert found.p == pytest.approx(welch.pvalue, rel=0.05)
+
+
+@given(NUMBERS)
+def test_a_ratio_of_sums_is_the_mean_of_seeds_that_count_alike(numbers):
+    found = pseudo_values("ratio of sums", np.stack([7 * numbers, np.full(len(numbers), 7.0)], axis=1))
+    np.testing.assert_allclose(found, numbers, atol=1e-6)
+
+
+@given(SEED)
+def test_a_ratio_of_sums_is_the_mean_over_all_windows(seed):
+    generator = np.random.default_rng(seed)
+    windows = [generator.normal(size=size) for size in generator.integers(1, 20, 15)]
+    raw = np.array([[part.sum(), len(part)] for part in windows])
+    assert STATISTICS["ratio of sums"](raw) == pytest.approx(np.concatenate(windows).mean(), abs=1e-9)
 
 
 @given(NUMBERS, st.floats(0.1, 10), st.floats(-5, 5))
@@ -116,6 +132,7 @@ def test_a_rival_that_is_always_0_has_no_steadiness_and_does_not_stop_the_others
             "has fewer than 5",
         ),
         ("low minus high", [[0.5, 0.3]] * 24, "neither 1"),
+        ("ratio of sums", [[0.5, 0.0]] * 24, "sums to 0"),
         ("split share lead", [[1.0, 2.0]] * 24, "nothing to split"),
         ("split share lead", [[1.0, 2.0]], "at least two"),
     ],
@@ -200,6 +217,9 @@ def null_draw(name, n, generator):
     """Numbers whose statistic is 0 in the population, for each statistic of the table."""
     if name == "low minus high":
         return np.stack([generator.random(n) < 0.4, generator.normal(size=n)], axis=1)
+    if name == "ratio of sums":
+        windows = generator.poisson(24, n)
+        return np.stack([np.sqrt(windows) * generator.normal(size=n), windows], axis=1)
     if name == "steadiness lead":
         return generator.normal(1.0, 1.0, (n, 2))
     return np.log10(np.abs(generator.normal(0, 200, (n, 2))))

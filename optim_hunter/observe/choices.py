@@ -35,8 +35,8 @@ class ChoiceObservation:
 
     `labels` are places in the group of the words that came, `story` the places of the windows' stories in the corpus;
     `log_probabilities` has for each view the logarithms (nats) of the probabilities of the group's words, which sum
-    to 1 among themselves. `nonzero` counts, of each view that is a linear model, the weights other than zero. Without
-    a seed (None) it shows all windows that are resampled.
+    to 1 among themselves. `nonzero` is, for each view that is a linear model, the share of its weights other
+    than zero. Without a seed (None) it shows all windows that are resampled.
     """
 
     seed: int | None
@@ -45,7 +45,7 @@ class ChoiceObservation:
     story: Int[np.ndarray, "window"]
     log_probabilities: Mapping[str, Float[np.ndarray, "window class"]]
     checks: Mapping[str, float]
-    nonzero: Mapping[str, int] = field(default_factory=dict)
+    nonzero: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,8 @@ class LinearChooser:
             raise NoValue(f"no word of {', '.join(map(repr, self.task.group))} in the stories of this seed")
         said = {view: LINEAR_VIEWS[view](self.path, windows) for view in self.task.views if view in LINEAR_VIEWS}
         checks = {"duality gap": max(point.gap for point in self.path.points)} if said else {}
-        nonzero = {view: POINTS[view](self.path).nonzero for view in said if view in POINTS}
+        fits = {view: POINTS[view](self.path) for view in said if view in POINTS}
+        nonzero = {view: fit.nonzero / fit.weights.size for view, fit in fits.items()}
         return ChoiceObservation(seed, self.task.group, windows.labels, windows.story, said, checks, nonzero)
 
     def provenance(self) -> dict[str, Any]:

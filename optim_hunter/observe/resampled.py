@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from jaxtyping import Int
@@ -13,6 +13,8 @@ from jaxtyping import Int
 from optim_hunter.claim import NoValue
 from optim_hunter.observe.choices import ChoiceObservation
 from optim_hunter.tasks.held_out import ResampledChoiceTask
+
+Observer = TypeVar("Observer", bound=Any)
 
 
 class Chooser(Protocol):
@@ -53,6 +55,11 @@ class ResampledChooser:
         drawn = generator.choice(stories, size=len(stories))
         places = [np.flatnonzero(self.whole.story == story) for story in drawn]
         return taken(self.whole, seed, np.concatenate(places))
+
+
+def resampling(observer: Observer, task: Any) -> Observer | ResampledChooser:
+    """What observes a task's seeds: the observer itself, or one that resamples what it said, where the task asks so."""
+    return ResampledChooser(observer, task) if isinstance(task, ResampledChoiceTask) else observer
 
 
 def joined(parts: Sequence[ChoiceObservation]) -> ChoiceObservation:

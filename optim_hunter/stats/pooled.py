@@ -43,6 +43,18 @@ def low_minus_high(values: Float[np.ndarray, "seed 2 *candidate"]) -> Float[np.n
     return np.asarray(low.mean(axis=0) - high.mean(axis=0))
 
 
+def ratio_of_sums(values: Float[np.ndarray, "seed 2 *column"]) -> Float[np.ndarray, "*column"]:
+    """Sum of row 0 over that of row 1 of all seeds: a mean in which a seed counts by its row 1, or a relative change.
+
+    Raises:
+        UndefinedStatisticError: the lower sum is 0.
+    """
+    above, below = values.sum(axis=0)
+    if np.any(below == 0):
+        raise UndefinedStatisticError("what is divided by sums to 0")
+    return np.asarray(above / below)
+
+
 def steadiness(values: Float[np.ndarray, "seed *column"]) -> Float[np.ndarray, "*column"]:
     """Share of the mean square that is the squared mean: 1 where all seeds are alike, 0 where their mean is 0.
 
@@ -86,6 +98,7 @@ def split_share_lead(values: Float[np.ndarray, "seed predictor"]) -> Float[np.nd
 
 STATISTICS: Mapping[str, Statistic] = {
     "low minus high": low_minus_high,
+    "ratio of sums": ratio_of_sums,
     "steadiness lead": steadiness_lead,
     "split share lead": split_share_lead,
 }

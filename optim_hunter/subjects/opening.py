@@ -9,10 +9,12 @@ from optim_hunter.observe.plan import Plan
 from optim_hunter.observe.store import Store
 from optim_hunter.subjects.language import LanguageSubject
 from optim_hunter.subjects.linear import LinearSubject
+from optim_hunter.subjects.planted_choices import PlantedChoicesSubject
 from optim_hunter.subjects.recorded import RecordedSubject
 from optim_hunter.subjects.regressor import RegressorSubject, WithRegressors, asks_regressors, without_regressors
 from optim_hunter.subjects.subject import Options, Subject
 from optim_hunter.subjects.synthetic import SyntheticSubject
+from optim_hunter.tasks.planted_choices import RULES
 
 
 def open_subject(name: str, options: Options, plans: Mapping[str, Plan], store: Store | None) -> Subject:
@@ -30,6 +32,8 @@ def open_subject(name: str, options: Options, plans: Mapping[str, Plan], store: 
         return RecordedSubject(name)
     if kind == "synthetic":
         return SyntheticSubject(name)
+    if name in RULES:
+        return PlantedChoicesSubject(name, store)
     if kind == "linear":
         return LinearSubject(name, options, store)
     return LanguageSubject(name, options, plans, store)
