@@ -11,7 +11,7 @@ from optim_hunter.claim import NoValue, UserError
 from optim_hunter.measures.weights import centred_weight, centred_weights, weight_lead
 from optim_hunter.observe.stories import StoriesObservation, StoriesObserver
 from optim_hunter.tasks.corpus import corpus_of
-from optim_hunter.tasks.planted_stories import PLANTED, planted_corpus
+from optim_hunter.tasks.planted_stories import planted_corpus
 from optim_hunter.tasks.stories import (
     CONJUNCTIONS,
     StoriesTask,

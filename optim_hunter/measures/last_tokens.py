@@ -13,7 +13,7 @@ def share_preceded(observation: LastTokenCounts, word: str, token: str) -> float
         UserError: the group has no such word, or the vocabulary no such token.
         NoValue: the resample has no such window.
     """
-    row, column = _place(observation.tokens, token, "tokens"), _place(observation.group, word, "group")
+    row, column = _place(observation.tokens, token, "tokens"), _place(observation.group, word, "words")
     total = observation.counts[:, column].sum()
     if not total:
         raise NoValue(f"no story of this resample has a window before {word!r}")
@@ -27,7 +27,7 @@ def share_followed(observation: LastTokenCounts, token: str, word: str) -> float
         UserError: the group has no such word, or the vocabulary no such token.
         NoValue: the resample has no such window.
     """
-    row, column = _place(observation.tokens, token, "tokens"), _place(observation.group, word, "group")
+    row, column = _place(observation.tokens, token, "tokens"), _place(observation.group, word, "words")
     total = observation.counts[row].sum()
     if not total:
         raise NoValue(f"no story of this resample has a window that ends with {token!r}")

@@ -38,7 +38,8 @@ class Plant:
         marks: one of them stands in each clause.
         words_after: how many words of the clause follow the mark.
         shuffled: the marks of all clauses change places at random, and so tell nothing.
-        words: a clause is drawn from these without grammar, so that no other token tells a conjunction.
+        words: a clause is drawn from these without grammar, so that no other token tells a conjunction; each makes the
+            fit slower.
         shortest: words of the shortest clause. From 16 on no window reaches into the clause before, so that the fit
             has few weights and is quick.
         longest: words of the longest.
@@ -48,7 +49,7 @@ class Plant:
     marks: tuple[Mark, ...]
     words_after: int = 0
     shuffled: bool = False
-    words: tuple[str, ...] = ("saw", "Tom")
+    words: tuple[str, ...] = ("saw",)
     shortest: int = 16
     longest: int = 20
 
@@ -66,11 +67,11 @@ def _was(word: str) -> Plant:
 
 def _mark_before(words_after: int) -> Plant:
     note = f'synthetic: a comma with {words_after} words of the clause after it gives " but" a probability of 0.8'
-    return Plant(note, (Mark(",", 0.5, " but", 0.8), Mark("", 0.5)), words_after)
+    return Plant(note, (Mark(",", 0.5, " but", 0.8), Mark("", 0.5)), words_after, words=("saw", "Tom"))
 
 
 def _syllables(share: float) -> Plant:
-    """As many marks as there are syllables of a consonant and a vowel; each raises one conjunction."""
+    """A mark for each syllable of a consonant and a vowel, which raises one conjunction; nothing else has a weight."""
     texts = [f" {consonant}{vowel}" for consonant, vowel in product("BCDFGHJKLMNPQRSTVWXYZ", "aeiou")]
     words = [CONJUNCTIONS[place % len(CONJUNCTIONS)] for place in range(len(texts))]
     marks = [Mark(text, share / len(texts), word, 0.8) for text, word in zip(texts, words, strict=True)]
@@ -90,7 +91,7 @@ PLANTED = {
     "planted:last-position": _mark_before(0),
     "planted:last-position-twin": _mark_before(1),
     "planted:frequent-marks": _syllables(0.75),
-    "planted:frequent-marks-twin": _syllables(0.06),
+    "planted:frequent-marks-twin": _syllables(0.03),
     "planted:salient-corpus": Plant(
         'synthetic: 97 % of " but" follow a comma, and 80 % of " was" have " so" after them',
         (Mark(",", 0.4, " but", 0.7), Mark(" was", 0.1, " so", 0.8), Mark("", 0.5, " but", 0.01)),
