@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import optim_hunter.models.registry as registry
 from optim_hunter.claim import Claim, Measure, Profile, Protocol, Verdict, parse_seeds
+from optim_hunter.tasks.regression import RegressionTask
 
 ANSWERED = {"answer", "regressors"}
 """What a regressor in a model's place can show."""
@@ -52,6 +53,11 @@ class Case:
     def is_control(self) -> bool:
         """Whether the model was planted for this claim."""
         return self.expected is not None
+
+    @property
+    def reads_corpus(self) -> bool:
+        """Whether `--claims-corpus` decides what it is measured on: all but regression is asked of stories."""
+        return not isinstance(self.protocol.task, RegressionTask)
 
     @property
     def is_reanalysis(self) -> bool:

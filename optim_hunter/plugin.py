@@ -20,7 +20,7 @@ from optim_hunter.outcomes import Invalid, Missing, Refuted, seed_outcome
 from optim_hunter.outputs import output_folder, start_html
 from optim_hunter.registration import Registrations, read_registrations, write_lock
 from optim_hunter.stats.pooled import check_statistics
-from optim_hunter.tasks.corpus import check_corpus
+from optim_hunter.tasks.corpus import check_corpus, packaged_record, read_corpus
 
 __all__ = ["observation", "pytest_addoption", "pytest_configure"]
 
@@ -100,11 +100,15 @@ class ClaimsPlugin:
         try:
             self.registrations.check_expected({case.claim.id: case.claim for case in self.collected.values()})
             check_bounds(self.bounds or {}, [case.claim for case in self.collected.values()])
+            self._mark(items)
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
         order = {
             model: index for index, model in enumerate(dict.fromkeys(case.model for case in self.collected.values()))
         }
+        items.sort(key=functools.partial(_order, order=order))
+
+    def _mark(self, items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("gpu") is None:
                 item.add_marker(pytest.mark.cpu)
@@ -112,7 +116,6 @@ class ClaimsPlugin:
             if case is not None and seed is None:
                 self.again[case.key] = f"pytest {shlex.quote(item.nodeid)}"
                 self._expect(item, case)
-        items.sort(key=functools.partial(_order, order=order))
 
     def _expect(self, item: pytest.Item, case: Case) -> None:
         raised = {Verdict.REFUTED: Refuted, Verdict.INVALID: Invalid}.get(self.expected(case))  # type: ignore[arg-type]
@@ -121,7 +124,13 @@ class ClaimsPlugin:
 
     def expected(self, case: Case) -> Verdict | None:
         """The verdict that is known beforehand: of a control, or stated in `expected.toml`."""
-        return case.expected or self.registrations.expected.get(case.key)
+        return case.expected or self.registrations.expected_of(case, lambda: self.corpus_sha256)
+
+    @functools.cached_property
+    def corpus_sha256(self) -> str:
+        """The hash of the text that claims about stories are asked of."""
+        source = option(self.config, "corpus")
+        return str(packaged_record()["text_sha256"]) if source is None else read_corpus(source).sha256
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Start the run: its cases are those of the selected items, and the controls of their claims."""

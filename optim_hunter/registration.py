@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +14,28 @@ from typing import Any
 
 from optim_hunter.cases import Case
 from optim_hunter.claim import Claim, UserError, Verdict
+from optim_hunter.tasks.corpus import packaged_record
+from optim_hunter.tasks.regression import RegressionTask
 
 LOCK = "register.lock"
 EXPECTED = "expected.toml"
+HASH = re.compile("[0-9a-f]{12,64}")
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """A verdict that is known: of a claim about stories on one corpus, named by the start of its text's sha256.
+
+    Without one it holds on the packaged corpus, and of a claim that reads no corpus everywhere.
+    """
+
+    verdict: Verdict
+    corpus: str | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Of the corpus's text, or its start."""
+        return self.corpus or str(packaged_record()["text_sha256"])
 
 
 @dataclass(frozen=True)
@@ -24,7 +44,15 @@ class Registrations:
 
     folder: Path
     locked: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    expected: Mapping[tuple[str, str, str], Verdict] = field(default_factory=dict)
+    expected: Mapping[tuple[str, str, str], tuple[Expectation, ...]] = field(default_factory=dict)
+
+    def expected_of(self, case: Case, corpus_sha256: Callable[[], str]) -> Verdict | None:
+        """The verdict that is stated of a case, if one is; the corpus is read only where a verdict depends on it."""
+        stated = self.expected.get(case.key, ())
+        if stated and case.reads_corpus:
+            digest = corpus_sha256()
+            stated = tuple(one for one in stated if digest.startswith(one.sha256))
+        return stated[0].verdict if stated else None
 
     def standing(self, claim_id: str, definition_hash: str) -> str:
         """`registered`, `amended` since, or `unregistered`."""
@@ -33,19 +61,19 @@ class Registrations:
         return "registered" if self.locked[claim_id]["definition_hash"] == definition_hash else "amended"
 
     def check_expected(self, collected: Mapping[str, Claim]) -> None:
-        """Refuse an expectation about a claim or protocol that does not exist.
+        """Refuse an expectation about a claim or protocol that does not exist, or about a corpus that is not read.
 
         Raises:
             UserError: names the entry.
         """
-        for claim_id, model, protocol in self.expected:
+        for (claim_id, model, protocol), stated in self.expected.items():
             claim = collected.get(claim_id)
-            protocols = {one.name for one in claim.protocols} if claim else {protocol}
-            if (claim is None and claim_id not in self.locked) or protocol not in protocols:
-                raise UserError(
-                    f"{self.folder / EXPECTED}: no claim {claim_id!r} with protocol {protocol!r} (model {model!r}): "
-                    "correct the entry or remove it"
-                )
+            tasks = {one.name: one.task for one in claim.protocols} if claim else {protocol: None}
+            entry = f"{claim_id!r} with protocol {protocol!r} (model {model!r})"
+            if (claim is None and claim_id not in self.locked) or protocol not in tasks:
+                raise UserError(f"{self.folder / EXPECTED}: no claim {entry}: correct the entry or remove it")
+            if isinstance(tasks[protocol], RegressionTask) and any(one.corpus for one in stated):
+                raise UserError(f"{self.folder / EXPECTED}: {entry} reads no corpus: remove `corpus` from the entry")
 
     def family_sizes(self, collected: Iterable[Claim]) -> dict[str, int]:
         """Members of each family: those registered, and those collected that are not."""
@@ -98,13 +126,29 @@ def _read_lock(path: Path) -> dict[str, Any]:
     return claims
 
 
-def _read_expected(path: Path) -> dict[tuple[str, str, str], Verdict]:
+def _read_expected(path: Path) -> dict[tuple[str, str, str], tuple[Expectation, ...]]:
     if not path.exists():
         return {}
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8")).get("expected", [])
-        return {(one["claim"], one["model"], one["protocol"]): Verdict(one["verdict"]) for one in entries}
+        expected: dict[tuple[str, str, str], tuple[Expectation, ...]] = {}
+        for one in entries:
+            key = one["claim"], one["model"], one["protocol"]
+            expected[key] = (*expected.get(key, ()), _expectation(one, expected.get(key, ())))
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise UserError(
-            f"{path}: {error}; each [[expected]] needs claim, model, protocol and verdict ({', '.join(Verdict)})"
+            f"{path}: {error}; each [[expected]] needs claim, model, protocol and verdict ({', '.join(Verdict)}), and "
+            "of a claim about another corpus than the packaged one `corpus`, 12 or more hex digits of its text's sha256"
         ) from None
+    return expected
+
+
+def _expectation(entry: Mapping[str, Any], before: Iterable[Expectation]) -> Expectation:
+    """An entry's verdict; raises ValueError for a corpus that is no hash, or that an earlier entry is about."""
+    corpus = entry.get("corpus")
+    if corpus is not None and not (isinstance(corpus, str) and HASH.fullmatch(corpus)):
+        raise ValueError(f"corpus {corpus!r} of {entry['claim']} on {entry['model']} is no hash")
+    found = Expectation(Verdict(entry["verdict"]), corpus)
+    if any(found.sha256.startswith(one.sha256) or one.sha256.startswith(found.sha256) for one in before):
+        raise ValueError(f"{entry['claim']} on {entry['model']} is stated twice for one corpus")
+    return found
