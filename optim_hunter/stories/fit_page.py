@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from optim_hunter.evidence.fragment import Section, Table, Titled, shown
-from optim_hunter.evidence.text import duration, number
+from optim_hunter.evidence.text import duration, number, stated
 from optim_hunter.stories.curve import training_curve
 from optim_hunter.stories.fit_summary import PARTS, counts_text, score_rows, weights_text
 from optim_hunter.stories.fitted_folder import FittedFolder
@@ -67,7 +67,7 @@ def _scores(summary: Mapping[str, Any]) -> Table:
 
 def _path(summary: Mapping[str, Any]) -> Table:
     fields = {
-        "l1": number, "fitting_loss": _four, "choosing_loss": _four, "held_out_loss": _four, "l1_term": _four,
+        "l1": stated, "fitting_loss": _four, "choosing_loss": _four, "held_out_loss": _four, "l1_term": _four,
         "nonzero": "{:,}".format, "gap": number, "seconds": number,
     }  # fmt: skip
     rows = [[write(point[field]) for field, write in fields.items()] for point in summary["path"]]
@@ -84,7 +84,7 @@ def _weights(fitted: FittedFolder, held: Int[np.ndarray, "position token"]) -> l
     tables = []
     for place, word in enumerate(fitted.classes):
         rows = [
-            (repr(one.token), number(one.position), number(one.weight), f"{one.windows:,}",
+            (repr(one.token), stated(one.position), number(one.weight), f"{one.windows:,}",
              number(100 * one.windows / windows))
             for one in strongest(fitted, held, place, WEIGHTS_SHOWN)
         ]  # fmt: skip

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from optim_hunter.evidence.text import visible
@@ -24,7 +24,7 @@ class FitProgress:
         self.step = "the start"
         self._console = console
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left"),
+            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("left"),
             TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal,
         )  # fmt: skip
 
@@ -35,14 +35,14 @@ class FitProgress:
     def __exit__(self, *_error: object) -> None:
         self._bar.stop()
 
-    def begin(self, step: str, total: int | None = None) -> None:
+    def begin(self, step: str, total: float | None = None) -> None:
         """Another step, of `total` parts if that is known."""
         self.step = step
         for task in self._bar.task_ids:
             self._bar.remove_task(task)
         self._bar.add_task(escape(visible(step)), total=total)
 
-    def advance(self, parts: int = 1, step: str | None = None) -> None:
+    def advance(self, parts: float, step: str | None = None) -> None:
         """Parts of the step are done; `step` names what comes now."""
         self.step = step or self.step
         for task in self._bar.task_ids:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from optim_hunter.evidence.text import interval_text, number
+from optim_hunter.evidence.text import interval_text, number, stated
 from optim_hunter.stories.held_out_scores import Mean, Scores, scores
 from optim_hunter.tasks.stories import Windows, tokenizer_sha256
 from optim_hunter.tasks.word_groups import WordGroup
@@ -140,7 +140,7 @@ def weights_text(summary: Mapping[str, Any]) -> str:
     """How many weights are other than zero, at which price, and how near the optimum."""
     every = summary["context"] * summary["vocabulary"] * len(summary["classes"])
     return (
-        f"{summary['nonzero']:,} of {every:,} weights other than zero at l1 {number(summary['l1'])}, "
+        f"{summary['nonzero']:,} of {every:,} weights other than zero at l1 {stated(summary['l1'])}, "
         f"duality gap {number(summary['gap'])}"
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from optim_hunter.evidence.text import MINUS
+from optim_hunter.evidence.text import number, stated
 from optim_hunter.stories.fitted_folder import FittedFolder
 from optim_hunter.tasks.stories import Windows, token_texts
 
@@ -48,12 +48,8 @@ def strongest_lines(fitted: FittedFolder, held: Int[np.ndarray, "position token"
     lines = []
     for place, word in enumerate(fitted.classes):
         said = ", ".join(
-            f"{one.token!r} at {_signed(one.position, 0)} {_signed(one.weight, 1)}"
+            f"{one.token!r} at {stated(one.position)} {'+' * (one.weight > 0)}{number(one.weight)}"
             for one in strongest(fitted, held, place, most)
         )
         lines.append(f"  {word!r}: {said or 'no weight'}")
     return ["strongest weights (token, position before the word, nats):", *lines]
-
-
-def _signed(value: float, decimals: int) -> str:
-    return f"{value:+.{decimals}f}".replace("-", MINUS)
