@@ -44,6 +44,33 @@ def t_test(values: Float[np.ndarray, "seed"], smallest_effect: float, alpha: flo
     return Result(effect, bounds, len(values), float(above.pvalue), float(below.pvalue))
 
 
+def seeds_test(values: Float[np.ndarray, "seed"], smallest_effect: float, alpha: float) -> Result:
+    """The test of independent seeds: exact for wins and losses, Student's t for all other numbers.
+
+    Numbers that take two values, one on each side of the smallest effect, are counted: on them the t test is too often
+    wrong (5.9 % at 50 seeds, docs/calibration.md).
+    """
+    low, high = values.min(), values.max()
+    counted = len(values) > 2 and low < smallest_effect < high and np.all((values == low) | (values == high))
+    return (binomial_test if counted else t_test)(values, smallest_effect, alpha)
+
+
+def binomial_test(values: Float[np.ndarray, "seed"], smallest_effect: float, alpha: float) -> Result:
+    """Exact test of the share of seeds with the higher of two values (SciPy), both one-sided ways.
+
+    The interval is that of Clopper and Pearson (1934), which belongs to the test, between the two values.
+    """
+    from scipy import stats
+
+    low, spread = float(values.min()), float(np.ptp(values))
+    higher, share = int(np.count_nonzero(values > low)), (smallest_effect - low) / spread
+    above = stats.binomtest(higher, len(values), share, alternative="greater")
+    below = stats.binomtest(higher, len(values), share, alternative="less")
+    ends = above.proportion_ci(1 - alpha).low, below.proportion_ci(1 - alpha).high
+    interval = low + spread * float(ends[0]), low + spread * float(ends[1])
+    return Result(float(np.mean(values)), interval, len(values), float(above.pvalue), float(below.pvalue))
+
+
 def bootstrap_test(values: Float[np.ndarray, "seed"], estimate: float, smallest_effect: float, alpha: float) -> Result:
     """Percentiles of the resamples, moved by their bias, give interval and p; never divided by √seeds.
 

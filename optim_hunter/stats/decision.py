@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from optim_hunter.claim import Claim, Condition
-from optim_hunter.stats.conditions import Result, bootstrap_test, t_test
+from optim_hunter.stats.conditions import Result, bootstrap_test, seeds_test
 from optim_hunter.stats.pooled import pseudo_values, statistic
 from optim_hunter.stats.search import find_candidate, halves, lowest_mean
 from optim_hunter.stats.verdict import Combined, combine, with_losses
@@ -231,8 +231,8 @@ def _test(
     if estimate is not None:
         return bootstrap_test(values, estimate[condition.name], condition.smallest_effect, claim.alpha), None
     if values.ndim == 1:
-        return t_test(values, condition.smallest_effect, claim.alpha), None
-    results = [t_test(column, condition.smallest_effect, claim.alpha) for column in values.T]
+        return seeds_test(values, condition.smallest_effect, claim.alpha), None
+    results = [seeds_test(column, condition.smallest_effect, claim.alpha) for column in values.T]
     worst = max(range(len(results)), key=lambda column: (results[column].p, -results[column].effect))
     p_refuted = min(1.0, len(results) * min(result.p_refuted for result in results))
     return replace(results[worst], p_refuted=p_refuted), worst
