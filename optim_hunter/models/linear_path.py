@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -52,13 +52,14 @@ def fit_path(
     """Fits at one strength after the other, each begun at the weights of the last (at first those of `start`)."""
     vocabulary = fitting.tokenizer.get_vocab_size()
     weights = None if start is None else start.weights
+    ones = np.ones(len(fitting.labels))
+    problem = Problem.of(fitting.tokens, fitting.labels, ones, classes, vocabulary, max(strengths, default=1.0))
     for l1 in strengths:
         started = time.perf_counter()
-        ones = np.ones(len(fitting.labels))
-        problem = Problem.of(fitting.tokens, fitting.labels, ones, classes, vocabulary, l1)
-        solution = minimise(problem, TOLERANCE, MAX_ITERATIONS, weights)
+        solution = minimise(replace(problem, l1=l1), TOLERANCE, MAX_ITERATIONS, weights)
         weights = solution.weights
-        found, other = (mean_loss(windows, weights, solution.offsets) for windows in (fitting, choosing))
+        found = solution.objective - l1 * float(np.abs(weights).sum())
+        other = mean_loss(choosing, weights, solution.offsets)
         yield PathPoint(l1, weights, solution.offsets, solution.gap, found, other, time.perf_counter() - started)
 
 
@@ -80,8 +81,10 @@ def log_probabilities(
     from scipy.special import log_softmax
 
     context, vocabulary = windows.tokens.shape[1], windows.tokenizer.get_vocab_size()
-    features = windows.tokens + vocabulary * np.arange(context)
-    return np.asarray(log_softmax(offsets + weights[features].sum(1), axis=1))
+    scores = np.tile(offsets, (len(windows.labels), 1))
+    for position in range(context):
+        scores += weights[windows.tokens[:, position] + vocabulary * position]
+    return np.asarray(log_softmax(scores, axis=1))
 
 
 def mean_loss(windows: Windows, weights: Weights, offsets: Float[np.ndarray, "class"]) -> float:

@@ -14,79 +14,34 @@ from the optimum, and the relative gap is (P − D) / P.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
+
+from optim_hunter.models import linear_kernels as kernels
 
 Weights = Float[np.ndarray, "feature class"]
-Rows = Float[np.ndarray, "window class"]
+Rows = Float[np.ndarray, "row class"]
+Offsets = Float[np.ndarray, "class"]
 
-CURVATURE_FLOOR = 0.02
-"""Least curvature of a weight, as a share of the mean over the classes of its token."""
-
-
-class Design:
-    """One-hot tokens by position as a sparse matrix [window, feature], kept both ways round.
-
-    A feature is a token at a position. Its gradient is at most the share of windows that hold it, so features
-    whose share is no more than the penalty are 0 at the optimum and are left out.
-    """
-
-    def __init__(
-        self,
-        tokens: Int[np.ndarray, "window position"],
-        share: Float[np.ndarray, "window"],
-        vocabulary: int,
-        l1: float,
-    ) -> None:
-        from scipy.sparse import csr_matrix
-
-        windows, context = tokens.shape
-        columns = tokens + vocabulary * np.arange(context)
-        self.all_features = context * vocabulary
-        held = np.bincount(columns.ravel(), np.repeat(share, context), self.all_features)
-        self.kept = np.flatnonzero(held > l1)
-        place = np.full(self.all_features, -1, dtype=np.int32)
-        place[self.kept] = np.arange(len(self.kept))
-        places = place[columns]
-        starts = np.concatenate([[0], np.cumsum((places >= 0).sum(1))]).astype(np.int32)
-        places = places[places >= 0]
-        rows = csr_matrix((np.ones(len(places)), places, starts), shape=(windows, len(self.kept)))
-        self._rows, self._columns = _torch_sparse(rows), _torch_sparse(rows.T.tocsr())
-        borders = np.searchsorted(self.kept, vocabulary * np.arange(context + 1))
-        seen = (held.reshape(context, vocabulary) > 0).sum(1)
-        self.whole_positions = [
-            slice(first, last)
-            for first, last, tokens_seen in zip(borders, borders[1:], seen, strict=False)
-            if last - first == tokens_seen
-        ]
-
-    def scores(self, weights: Weights) -> Rows:
-        """Sum of the weights of each window's features."""
-        return np.asarray(torch.mm(self._rows, torch.from_numpy(weights)))
-
-    def totals(self, rows: Rows) -> Weights:
-        """Sum over the windows that hold each feature."""
-        return np.asarray(torch.mm(self._columns, torch.from_numpy(rows)))
-
-
-def _torch_sparse(matrix) -> torch.Tensor:  # type: ignore[no-untyped-def]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        starts, places, values = (torch.from_numpy(part) for part in (matrix.indptr, matrix.indices, matrix.data))
-        return torch.sparse_csr_tensor(starts, places, values, matrix.shape, check_invariants=True)
+NEWTON_STEPS = 50
+LONGEST_OFFSET_STEP = 2.0
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A design with labels (one-hot [window class]), sample weights that sum to 1 [window 1], and the penalty."""
+    """Windows with labels, sample weights that sum to 1, and the penalty.
 
-    design: Design
-    truth: Rows
-    share: Float[np.ndarray, "window 1"]
+    A feature is a token at a position: token + vocabulary · position.
+    """
+
+    features: Int[np.ndarray, "window position"]
+    labels: Int[np.ndarray, "window"]
+    share: Float[np.ndarray, "window"]
+    classes: int
+    all_features: int
     l1: float
 
     @classmethod
@@ -101,72 +56,98 @@ class Problem:
     ) -> Problem:
         """Windows of weight 0 are left out; every class needs a window with weight."""
         kept = sample_weight > 0
+        context = tokens.shape[1]
+        features = tokens[kept].astype(np.int32) + np.arange(0, context * vocabulary, vocabulary, dtype=np.int32)
         share = sample_weight[kept] / sample_weight.sum()
-        return cls(Design(tokens[kept], share, vocabulary, l1), np.eye(classes)[labels[kept]], share[:, None], l1)
+        return cls(features, labels[kept].astype(np.int32), share, classes, context * vocabulary, l1)
 
-    def probabilities(
-        self, scores: Rows, offsets: Float[np.ndarray, "class"], precision: float = 1e-11
-    ) -> tuple[Rows, Float[np.ndarray, "class"]]:
-        """Probabilities under the best offsets for these scores, by Newton's method, and those offsets.
+    def thinned(self, every: int) -> Problem:
+        """Every so manieth window alone."""
+        share = self.share[::every]
+        return Problem(
+            self.features[::every].copy(),
+            self.labels[::every].copy(),
+            share / share.sum(),
+            self.classes,
+            self.all_features,
+            self.l1,
+        )
+
+    @cached_property
+    def prior(self) -> Offsets:
+        """Share of each class."""
+        return np.bincount(self.labels, self.share, self.classes)
+
+    @cached_property
+    def truth(self) -> Weights:
+        """Share of the windows that hold a feature, by label."""
+        totals = np.zeros((self.all_features, self.classes))
+        kernels.label_totals(self.features, self.labels, self.share, totals)
+        return totals
+
+
+class WorkingSet:
+    """The windows as some features alone see them: those that are alike in all of these are one row.
+
+    This is exact, since the loss depends on the windows through these features and the labels; it leaves few rows
+    where the set is small, as it is at strong penalties.
+    """
+
+    def __init__(self, problem: Problem, held: Bool[np.ndarray, "feature"]) -> None:
+        self.problem = problem
+        self.columns = np.flatnonzero(held)
+        self.place = self.places(self.columns)
+        windows = len(problem.labels)
+        keys = np.random.default_rng(0).integers(0, 2**63, problem.all_features, dtype=np.uint64)
+        slots = 1 << (2 * windows - 1).bit_length()
+        self.group, self.first = kernels.merge(problem.features, self.place, keys, slots)
+        self.starts, self.rows = kernels.by_column(problem.features, self.place, self.first, len(self.columns))
+        size = len(self.first) * problem.classes
+        mass = np.bincount(self.group * np.int64(problem.classes) + problem.labels, problem.share, size)
+        self.mass: Rows = mass.reshape(-1, problem.classes)
+        self.share: Float[np.ndarray, "row"] = self.mass.sum(1)
+
+    def places(self, features: Int[np.ndarray, "column"]) -> Int[np.ndarray, "feature"]:
+        """The place of each feature among these, −1 for all others."""
+        place = np.full(self.problem.all_features, -1, dtype=np.int32)
+        place[features] = np.arange(len(features), dtype=np.int32)
+        return place
+
+    def scores(self, weights: Float[np.ndarray, "column class"]) -> Rows:
+        """Sum of the weights of each row's features."""
+        scores = np.zeros_like(self.mass)
+        kernels.add_scores(self.starts, self.rows, weights, scores)
+        return scores
+
+    def evaluate(self, scores: Rows, offsets: Offsets) -> tuple[float, Rows]:
+        """Mean loss (nats) and probabilities."""
+        probabilities = np.empty_like(scores)
+        return float(kernels.evaluate(scores, offsets, self.mass, probabilities)), probabilities
+
+    def with_best_offsets(
+        self, scores: Rows, offsets: Offsets, precision: float = 1e-11
+    ) -> tuple[float, Rows, Offsets]:
+        """Loss, probabilities and offsets where these are at their best for the scores, by Newton's method.
 
         `precision` bounds the difference between the mean probability and the share of a class.
         """
-        powers = np.exp(scores - row_maximum(scores))
-        target = (self.share.T @ self.truth)[0]
-        for _ in range(50):
-            rows = powers * np.exp(offsets - offsets.max())
-            rows /= (rows @ np.ones(len(offsets)))[:, None]
-            mean = (self.share.T @ rows)[0]
-            if np.abs(mean - target).max() < precision:
+        for _ in range(NEWTON_STEPS):
+            loss, probabilities = self.evaluate(scores, offsets)
+            mean, curvature = kernels.offset_derivatives(probabilities, self.share)
+            if np.abs(mean - self.problem.prior).max() < precision:
                 break
-            curvature = np.diag(mean) - (rows * self.share).T @ rows
             step = np.zeros(len(offsets))
-            step[1:] = np.linalg.solve(curvature[1:, 1:], (mean - target)[1:])
-            offsets = offsets - np.clip(step, -2, 2)
-        return rows, offsets - offsets.mean()
+            step[1:] = np.linalg.solve(curvature[1:, 1:], (mean - self.problem.prior)[1:])
+            offsets = offsets - np.clip(step, -LONGEST_OFFSET_STEP, LONGEST_OFFSET_STEP)
+        return loss, probabilities, offsets - offsets.mean()
 
     def gradient(self, probabilities: Rows) -> Weights:
-        """Of the mean loss, by weight, with the offsets at their best."""
-        return self.design.totals((probabilities - self.truth) * self.share)
-
-    def curvature(self, probabilities: Rows) -> Weights:
-        """Diagonal of the loss's second derivative, floored so that no step is without bound."""
-        diagonal = self.design.totals(probabilities * (1 - probabilities) * self.share)
-        return diagonal + CURVATURE_FLOOR * diagonal.mean(1, keepdims=True) + 1e-12
-
-    def curvature_product(self, probabilities: Rows, direction: Weights) -> Weights:
-        """The loss's second derivative times a direction, the offsets following to their best."""
-        return self.design.totals(self.share * self.linear_change(probabilities, direction))
-
-    def linear_change(self, probabilities: Rows, direction: Weights) -> Rows:
-        """Change of the probabilities along a direction, to first order, the offsets following to their best."""
-        weighted = probabilities * self.share
-        offsets_curvature = np.diag(weighted.sum(0)) - weighted.T @ probabilities
-        scores = self.design.scores(direction)
-        change = scores - np.einsum("wc,wc->w", scores, probabilities)[:, None]
-        follow = np.zeros(scores.shape[1])
-        follow[1:] = np.linalg.solve(offsets_curvature[1:, 1:], -np.einsum("wc,wc->c", weighted, change)[1:])
-        change += follow - (probabilities @ follow)[:, None]
-        return probabilities * change
-
-    def objective(self, weights: Weights, probabilities: Rows) -> float:
-        """Mean loss + l1 · ‖W‖₁ (nats)."""
-        likelihood = np.einsum("wc,wc->w", probabilities, self.truth)
-        return float(-self.share[:, 0] @ np.log(np.maximum(likelihood, 1e-300)) + self.l1 * np.abs(weights).sum())
+        """Of the mean loss, by the weights of all features, not only those of the set."""
+        gradient = -self.problem.truth
+        kernels.probability_totals(self.problem.features, self.problem.share, self.group, probabilities, gradient)
+        return gradient
 
     def bound(self, gradient: Weights, probabilities: Rows) -> float:
         """Value of the dual at the residuals, scaled until they are feasible: no objective is lower."""
-        scaled = self.truth + self.feasible_scale(gradient) * (probabilities - self.truth)
-        logarithms = np.log(scaled, out=np.zeros_like(scaled), where=scaled > 0)
-        return float(-np.einsum("w,wc,wc->", self.share[:, 0], scaled, logarithms))
-
-    def feasible_scale(self, gradient: Weights) -> float:
-        return min(1.0, self.l1 / max(float(np.abs(gradient).max(initial=0.0)), 1e-300))
-
-
-def row_maximum(rows: Rows) -> Float[np.ndarray, "window 1"]:
-    """Largest of each row; over few columns this is several times as fast as `max(axis=1)`."""
-    largest = rows[:, 0].copy()
-    for column in rows.T[1:]:
-        np.maximum(largest, column, out=largest)
-    return largest[:, None]
+        scale = min(1.0, self.problem.l1 / max(float(np.abs(gradient).max(initial=0.0)), 1e-300))
+        return float(kernels.dual_value(probabilities, self.mass, scale))

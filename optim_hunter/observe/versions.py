@@ -40,6 +40,7 @@ PASS_SOURCES = (
     "tasks/templates.py",
 )
 FIT_SOURCES = (
+    "models/linear_kernels.py",
     "models/linear_problem.py",
     "models/linear_solver.py",
     "observe/checks.py",
@@ -48,6 +49,7 @@ FIT_SOURCES = (
     "tasks/stories.py",
 )
 PATH_SOURCES = (
+    "models/linear_kernels.py",
     "models/linear_path.py",
     "models/linear_problem.py",
     "models/linear_solver.py",
@@ -101,7 +103,7 @@ def pass_engine() -> str:
 
 def fit_engine() -> str:
     """The version of the code that fits linear models."""
-    return engine_version(FIT_SOURCES, ("torch", "numpy", "scipy", "tokenizers"))
+    return engine_version(FIT_SOURCES, ("numba", "numpy", "tokenizers"))
 
 
 def last_tokens_engine() -> str:
@@ -111,7 +113,7 @@ def last_tokens_engine() -> str:
 
 def path_engine() -> str:
     """The version of the code that fits linear models over a path of strengths."""
-    return engine_version(PATH_SOURCES, ("torch", "numpy", "scipy", "tokenizers"))
+    return engine_version(PATH_SOURCES, ("numba", "numpy", "scipy", "tokenizers"))
 
 
 def words_engine() -> str:
