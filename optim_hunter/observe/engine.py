@@ -24,12 +24,16 @@ TOKENS_AT_ONCE = {"cpu": 12_288, "cuda": 65_536}
 
 
 class Engine:
-    """Runs one language model; `forward_passes` and `tokens_run` (padding left out) grow as it does."""
+    """Runs one language model; `forward_passes` and `tokens_run` (padding left out) grow as it does.
+
+    `halvings` is for those who run rows side by side to count how often memory did not suffice.
+    """
 
     def __init__(self, model: LanguageModel) -> None:
         self.model = model
         self.forward_passes = 0
         self.tokens_run = 0
+        self.halvings = 0
 
     @property
     def device(self) -> torch.device:

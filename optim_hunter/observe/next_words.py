@@ -145,6 +145,7 @@ def _read_all(engine: Engine, rows: Sequence[Row], tokens: Sequence[int]) -> Ite
             )
         else:
             at_once = len(batch) // 2 * len(rows[0].tokens)
+            engine.halvings += 1
             engine.free_memory()
 
 

@@ -81,7 +81,7 @@ class LanguageSubject:
                 "fits": sum(one.fits for one in fits),
                 "from_store": taken,
                 "batch_seeds": max((one.batch_seeds for one in self.passes.values()), default=0),
-                "out_of_memory": sum(one.out_of_memory for one in self.passes.values()),
+                "out_of_memory": self.engine.halvings + sum(one.out_of_memory for one in self.passes.values()),
             },
         }
 

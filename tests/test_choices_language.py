@@ -1,0 +1,369 @@
+"""What a language model says of held-out windows: as its own code says it, one text at a time."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+import fixtures.imported  # noqa: F401
+from fixtures.architectures import VOUCHED, random_model
+from optim_hunter.claim import InvalidInstrument, UserError
+from optim_hunter.models.language import LanguageModel
+from optim_hunter.models.sources import Folder, Provenance
+from optim_hunter.observe import checks
+from optim_hunter.observe.choices import LinearChooser
+from optim_hunter.observe.choices_language import KeptChoices, LanguageChooser, language_choices
+from optim_hunter.observe.engine import Engine
+from optim_hunter.observe.next_words import next_words, prompt_of, share_rows
+from optim_hunter.observe.store import Store
+from optim_hunter.subjects.language import LanguageSubject
+from optim_hunter.subjects.subject import Options
+from optim_hunter.tasks import corpus as corpora
+from optim_hunter.tasks.corpus import SEPARATOR, corpus_of
+from optim_hunter.tasks.held_out import ChoiceTask
+from optim_hunter.tasks.planted_stories import PLANTED, planted_corpus
+from optim_hunter.tasks.stories import find_windows, token_names, train_tokenizer
+
+pytest_plugins = ["pytester"]
+GROUP = (" and", " but", " so")
+CORPUS = planted_corpus(next(iter(PLANTED)))
+TRAINED_ON = (
+    *CORPUS.stories[:300],
+    "Tom and Sue “ran” but fell, so they cried — and laughed. 🙂 " * 20,
+)
+WINDOW_TOKENIZER = train_tokenizer(corpus_of("small", SEPARATOR.join(TRAINED_ON), ""), 400)
+BOS = "<s>"
+LLAMA = VOUCHED["llama"]
+
+
+def byte_level(bos):
+    """Like GPT-2's: a space belongs to the word behind it."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return trained(tokenizer, bos, pre_tokenizers.ByteLevel.alphabet())
+
+
+def sentencepiece_like():
+    """Like Llama 2's: a space is put before every text."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
+    return trained(tokenizer, BOS, [])
+
+
+def trained(tokenizer, bos, alphabet):
+    special = ["<unk>", BOS]
+    trainer = trainers.BpeTrainer(
+        vocab_size=350, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(TRAINED_ON, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=bos, unk_token="<unk>")
+
+
+TOKENIZERS = {"bytes": byte_level(None), "bytes, BOS": byte_level(BOS), "sentencepiece": sentencepiece_like()}
+
+
+def model_of(tokenizer, architecture=LLAMA, context=256):
+    module = random_model(architecture, tokens=len(tokenizer))
+    provenance = Provenance("seeded random weights", None, "a" * 64, "none")
+    return LanguageModel("tiny", tokenizer, provenance, "cpu", "float32", context, "tiny", lambda: module)
+
+
+MODELS = {name: model_of(tokenizer) for name, tokenizer in TOKENIZERS.items()}
+
+
+def windows_of(stories, context=8):
+    corpus = corpora.Corpus("drawn", tuple(stories), "0" * 64, "")
+    return corpus, find_windows(WINDOW_TOKENIZER, stories, GROUP, context)
+
+
+def shown(corpus, windows, view):
+    """The text of each window, made from bytes: a character that is cut at the window's start is left out."""
+    lengths = [len(name) for name in token_names(WINDOW_TOKENIZER)]
+    texts = []
+    for story, place in zip(windows.story, windows.place, strict=True):
+        ids = WINDOW_TOKENIZER.encode(corpus.stories[story]).ids
+        first = 0 if view == "story" else place - windows.tokens.shape[1]
+        start, stop = (sum(lengths[token] for token in ids[:end]) for end in (first, place))
+        texts.append(corpus.stories[story].encode()[start:stop].lstrip(bytes(range(0x80, 0xC0))).decode())
+    return texts
+
+
+def by_its_own_code(model, texts):
+    """transformers' eager attention, one text after the other, without padding."""
+    tokenizer, module = model.tokenizer, model.module
+    spelled = {"▁" + word[1:] if "▁and" in tokenizer.get_vocab() else "Ġ" + word[1:]: word for word in GROUP}
+    words = tokenizer.convert_tokens_to_ids(list(spelled))
+    bos = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
+    usual = module.config._attn_implementation
+    module.set_attn_implementation("eager")
+    try:
+        said = []
+        for text in texts:
+            ids = [*bos, *tokenizer(text, add_special_tokens=False).input_ids]
+            said.append(module(torch.tensor([ids])).logits[0, -1, words].log_softmax(0).numpy())
+    finally:
+        module.set_attn_implementation(usual)
+    return np.array(said)
+
+
+WORDS = ["Tom", " ran", " and", " but", " so", " “", "”", "é", " 🙂", "  ", "\n\n", ".", ",", " and", "Sue", " was sad"]
+STORIES = st.lists(
+    st.lists(st.sampled_from(WORDS), min_size=14, max_size=40).map(lambda words: "".join(words).strip()),
+    min_size=1, max_size=4,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("view", ["window", "story"])
+@settings(max_examples=12, deadline=None)
+@given(stories=STORIES)
+def test_both_views_say_what_the_model_says_of_each_text_alone(name, view, stories):
+    corpus, windows = windows_of(stories)
+    texts = shown(corpus, windows, view)
+    if name == "sentencepiece":
+        texts = [text.removeprefix(" ") for text in texts]  # the tokenizer puts it back
+    said = language_choices(Engine(MODELS[name]), windows, corpus, GROUP, view)
+    assert said.shape == (len(windows.labels), len(GROUP))
+    if texts:
+        np.testing.assert_allclose(said, by_its_own_code(MODELS[name], texts), atol=1e-4)
+    np.testing.assert_allclose(np.exp(said).sum(1), 1)
+
+
+@pytest.mark.parametrize("architecture", VOUCHED)
+def test_every_architecture_is_read_where_its_own_code_reads_it(architecture):
+    model = model_of(TOKENIZERS["bytes, BOS"], VOUCHED[architecture])
+    corpus, windows = windows_of(TRAINED_ON[:4])
+    for view in ("window", "story"):
+        said = language_choices(Engine(model), windows, corpus, GROUP, view)
+        np.testing.assert_allclose(said, by_its_own_code(model, shown(corpus, windows, view)), atol=1e-4)
+
+
+def test_a_window_alone_is_said_the_same_of_as_in_a_batch():
+    corpus, windows = windows_of(TRAINED_ON[:6])
+    engine = Engine(MODELS["bytes, BOS"])
+    for view in ("window", "story"):
+        together = language_choices(engine, windows, corpus, GROUP, view)
+        for story in range(6):
+            alone = language_choices(engine, windows.of_stories(np.array([story])), corpus, GROUP, view)
+            np.testing.assert_allclose(alone, together[windows.story == story], atol=1e-5)
+
+
+def test_one_pass_over_each_story_gives_all_its_windows():
+    corpus, windows = windows_of(TRAINED_ON[:6])
+    engine = Engine(MODELS["bytes, BOS"])
+    engine.open()
+    before = engine.tokens_run, engine.forward_passes
+    language_choices(engine, windows, corpus, GROUP, "story")
+    last = [np.flatnonzero(windows.story == story)[-1] for story in np.unique(windows.story)]
+    texts = shown(corpus, windows, "story")
+    assert engine.tokens_run - before[0] == sum(len(engine.model.encode(texts[place]).ids) for place in last)
+    assert engine.forward_passes - before[1] == 1
+
+
+@given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6).map(tuple), max_size=12))
+def test_rows_hold_every_text_and_none_begins_another(prompts):
+    rows = share_rows(prompts)
+    held = {text: row.tokens[: place + 1] for row in rows for text, place in row.ends.items()}
+    assert held == dict(enumerate(prompts))
+    for one in rows:
+        assert not any(other is not one and other.tokens[: len(one.tokens)] == one.tokens for other in rows)
+        assert next(iter(one.ends.values())) == len(one.tokens) - 1
+
+
+def test_a_text_beyond_the_context_is_cut_from_the_left_behind_bos():
+    text = "Tom and Sue ran but fell. " * 20
+    for name, kept in (("bytes, BOS", 23), ("bytes", 24)):
+        model = replace(MODELS[name], context=24)
+        ids = model.tokenizer(text, add_special_tokens=False).input_ids
+        prompt = prompt_of(model, text)
+        assert len(prompt) == 24
+        assert list(prompt[-kept:]) == ids[-kept:]
+        assert (prompt[0] == model.tokenizer.bos_token_id) == (kept == 23)
+
+
+def test_memory_that_does_not_suffice_halves_the_rows_and_changes_nothing():
+    corpus, windows = windows_of(TRAINED_ON[:8])
+    usual = language_choices(Engine(MODELS["bytes, BOS"]), windows, corpus, GROUP, "story")
+
+    def fail_above_three(_module, args, _):
+        if len(args[0]) > 3:
+            raise torch.OutOfMemoryError("out of memory")
+
+    model = model_of(TOKENIZERS["bytes, BOS"])
+    engine = Engine(model)
+    hook = model.module.register_forward_pre_hook(fail_above_three, with_kwargs=True)
+    np.testing.assert_allclose(language_choices(engine, windows, corpus, GROUP, "story"), usual, atol=1e-5)
+    assert engine.halvings > 0
+    hook.remove()
+    model.module.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(MemoryError))
+    with pytest.raises(UserError, match="memory of cpu does not suffice for a text of"):
+        language_choices(engine, windows, corpus, GROUP, "story")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_word_that_is_no_single_token_is_refused_before_any_pass(name):
+    engine = Engine(MODELS[name])
+    with pytest.raises(UserError, match="tiny: its tokenizer has no single token for ' hippopotamus'") as caught:
+        next_words(engine, ["Tom"], (" and", " hippopotamus"))
+    assert "\n" not in str(caught.value)
+    assert engine.forward_passes == 0
+
+
+def test_a_failed_check_is_named(monkeypatch):
+    monkeypatch.setitem(checks.TOLERANCES["float32"], "words' logits", -1.0)
+    with pytest.raises(InvalidInstrument, match="words' logits"):
+        next_words(Engine(MODELS["bytes"]), ["Tom"], GROUP)
+
+
+# as claims see it
+
+TASK = ChoiceTask(group=GROUP[:2], views=("window", "story"), stories_per_seed=2, minimum_windows=10)
+
+
+def chooser(store, engine, task=TASK):
+    return LanguageChooser(engine, LinearChooser(CORPUS, task, store), KeptChoices(store, engine.model))
+
+
+def test_what_was_said_is_kept_and_shared_by_tasks_with_other_views(tmp_path):
+    store, engine = Store(tmp_path), Engine(MODELS["bytes, BOS"])
+    first = chooser(store, engine)
+    first.prepare(range(4))
+    seen = [first.observe(seed) for seed in range(4)]
+    assert set(seen[0].log_probabilities) == set(TASK.views)
+    assert set(seen[0].checks) == {"words' logits", "model's own logits", "residual stream"}
+    again = Engine(MODELS["bytes, BOS"])
+    second = chooser(store, again, replace(TASK, views=("story",)))
+    second.prepare(range(4))
+    for seed in range(4):
+        said = second.observe(seed).log_probabilities["story"]
+        np.testing.assert_array_equal(said, seen[seed].log_probabilities["story"])
+    assert again.forward_passes == 0
+    for other in (replace(MODELS["bytes, BOS"], fingerprint="other"), replace(MODELS["bytes, BOS"], dtype="bfloat16")):
+        assert KeptChoices(store, other).get(["Tom"], GROUP) is None
+    engine_of_another = Engine(replace(MODELS["bytes, BOS"], fingerprint="other"))
+    chooser(store, engine_of_another).observe(0)
+    assert engine_of_another.forward_passes > 0
+
+
+def test_seeds_run_side_by_side_and_see_their_own_windows():
+    engine = Engine(MODELS["bytes, BOS"])
+    several = chooser(None, engine, replace(TASK, views=("window",)))
+    several.prepare(range(6))
+    opened = engine.forward_passes
+    seen = [several.observe(seed) for seed in range(6)]
+    assert engine.forward_passes == opened + 1
+    for seed, one in enumerate(seen):
+        windows = several.linear.windows.of_stories(several.linear.split.part(TASK, seed))
+        said = language_choices(engine, windows, CORPUS, TASK.group, "window")
+        np.testing.assert_allclose(one.log_probabilities["window"], said, atol=1e-5)
+
+
+def test_a_task_without_views_of_a_language_model_opens_none():
+    engine = Engine(replace(MODELS["bytes"], open_module=lambda: pytest.fail("opened")))
+    one = chooser(None, engine, replace(TASK, views=()))
+    one.prepare(range(2))
+    assert not one.observe(0).log_probabilities
+
+
+# as a run sees it
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A model and a corpus as files."""
+    folder = tmp_path_factory.mktemp("language")
+    MODELS["bytes, BOS"].module.save_pretrained(folder / "model")
+    TOKENIZERS["bytes, BOS"].save_pretrained(folder / "model")
+    (folder / "stories.txt").write_text(SEPARATOR.join(CORPUS.stories))
+    return folder
+
+
+CLAIM = """
+from optim_hunter import Claim, Condition, Protocol, claim
+from optim_hunter.measures.choices import losses
+from optim_hunter.tasks.held_out import ChoiceTask
+
+TASK = ChoiceTask((" and", " but"), ("linear", "window", "story"), stories_per_seed=1, minimum_windows=10)
+
+@claim(Claim(
+    id="mine/known", statement="The rule is better.", source="a test", family="mine",
+    conditions=(Condition("lead", "loss of the random model minus that of the linear one", "nats", 0.01),),
+    protocols=(Protocol("corrected", TASK, models=("smollm2-135m",)),), seeds="0-19",
+))
+def test_known(observation):
+    return float((losses(observation, "story") - losses(observation, "linear")).mean())
+"""
+
+
+@pytest.fixture
+def run(pytester, folder):
+    """Run the claim on the model of the folder and on its corpus; what it said, and the ledger."""
+    shutil.copytree(folder, pytester.path, dirs_exist_ok=True)
+    pytester.makepyfile(test_known=CLAIM)
+
+    def run_claim(*arguments):
+        options = "-p", "no:cacheprovider", "--claims-model=./model", "--claims-corpus=stories.txt"
+        result = pytester.runpytest_inprocess(*options, "--claims-store=store", *arguments)
+        return result, json.loads((pytester.path / "reports" / "latest" / "ledger.json").read_text())
+
+    return run_claim
+
+
+def test_a_claim_shows_model_corpus_and_checks_and_runs_no_pass_again(run):
+    result, ledger = run()
+    result.assert_outcomes(passed=21)
+    entry = ledger["claims"][0]
+    assert entry["model"] == "./model"
+    assert entry["source_of_model"]["source"] == "folder model"
+    assert entry["corpus"]["name"] == "stories.txt"
+    assert entry["corpus"]["sha256"] == corpus_of("stories", SEPARATOR.join(CORPUS.stories), "").sha256
+    assert set(entry["corpus"]["windows"]) == {" and", " but"}
+    tolerances = {check["name"]: check["tolerance"] for check in entry["checks"]}
+    assert tolerances["duality gap"] == checks.TOLERANCES["float64"]["duality gap"]
+    assert all(check["worst"] <= check["tolerance"] for check in entry["checks"])
+    assert ledger["run"]["work"]["./model"]["forward_passes"] > 0
+    _, again = run()
+    assert again["claims"][0]["numbers"] == entry["numbers"]
+    assert again["run"]["work"]["./model"]["forward_passes"] == 0
+    assert again["run"]["work"]["./model"]["fits"] == 0
+
+
+def wrote_it(monkeypatch, folder):
+    """A record that says that the folder's weights wrote its stories."""
+    text = corpus_of("stories", (folder / "stories.txt").read_text(), "").sha256
+    weights = Folder(folder / "model").fetch().provenance.sha256
+    record = {**corpora.packaged_record(), "text_sha256": text, "weights_sha256": weights}
+    monkeypatch.setattr(corpora, "packaged_record", lambda: record)
+
+
+def test_a_model_is_never_asked_about_stories_that_it_wrote(run, folder, monkeypatch):
+    wrote_it(monkeypatch, folder)
+    result, ledger = run()
+    entry = ledger["claims"][0]
+    assert entry["verdict"] == "invalid"
+    assert "./model wrote this corpus (stories.txt)" in entry["sentence"]
+    assert "give another with --claims-corpus" in entry["sentence"]
+    assert result.ret != 0
+    assert ledger["run"]["work"].get("./model", {}).get("forward_passes", 0) == 0
+
+
+def test_others_may_be_asked_about_them(folder, monkeypatch):
+    wrote_it(monkeypatch, folder)
+    options = Options(corpus=str(folder / "stories.txt"))
+    writer = LanguageSubject(str(folder / "model"), options, {}, None)
+    with pytest.raises(UserError, match="wrote this corpus"):
+        writer.precheck(TASK, range(2))
+    random = LanguageSubject(f"random:{folder / 'model'}", options, {}, None)
+    random.precheck(TASK, range(2))
+    assert random.describe(TASK)["corpus"]["held_out_stories"] > 0
+    with pytest.raises(UserError, match="ask for seeds below"):
+        random.precheck(TASK, range(10_000))
