@@ -14,13 +14,13 @@ from optim_hunter.observe.store import write_whole
 SCHEMA = 1
 
 REMEDIES = {
-    "seed": "give the --seed that it was made with",
-    "group": "give the --group that it was made with",
-    "corpus_sha256": "give the --corpus that it was made with",
-    "tokenizer_sha256": "install the version of tokenizers that it was made with",
-    "examples": "it was made by another version of optim-hunter, or edited",
+    "seed": "another seed: give the --seed that it was made with",
+    "group": "another group: give the --group that it was made with",
+    "corpus_sha256": "another corpus: give the --corpus that it was made with",
+    "tokenizer_sha256": "another tokenizer: install the version of tokenizers that it was made with",
+    "examples": "other examples: it was edited, or made by another version of optim-hunter, which can go on",
 }
-"""What tells examples apart → what to do where it differs. The corpus's name is kept for people: its hash decides."""
+"""What tells examples apart → what a file is of where that differs, and what to do; of a corpus its hash decides."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,7 @@ class AnswerFile:
         found = self._parsed(self._content)
         for name, remedy in REMEDIES.items():
             if found.get(name) != identity[name]:
-                raise UserError(
-                    f"{self.path} is of another {name}: {remedy}, or name another file (nothing was changed)"
-                )
+                raise UserError(f"{self.path} is of {remedy}, or name another file (nothing was changed)")
         if who is not None and found["who"] not in (None, who):
             raise UserError(
                 f"{self.path} has the answers of {found['who']}, not of {who}: name another file with --out"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console, Group
+from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -32,7 +33,7 @@ def score_text(examples: Examples, people: Sequence[Answers], others: Sequence[A
 def examples_table(examples: Examples, people: Sequence[Answers]) -> Table:
     """Each example with the word that came and what people said."""
     words = words_shown(examples.group)
-    table = Table("", "before the word", "came", *(visible(person.who) for person in people))
+    table = Table("", "before the word", "came", *(escape(visible(person.who)) for person in people))
     for row, (text, label) in enumerate(zip(examples.texts, examples.windows.labels.tolist(), strict=True)):
         said = [_said(words[person.choices[row]], words[label]) for person in people]
         table.add_row(str(row + 1), Text(text), words[label], *said)
@@ -41,6 +42,11 @@ def examples_table(examples: Examples, people: Sequence[Answers]) -> Table:
 
 def _said(word: str, came: str) -> Text:
     return Text(word, RIGHT) if word == came else Text(f"{word} {MARK}", WRONG)
+
+
+def _name(who: str) -> Text:
+    """As it was given, with nothing in it read as markup."""
+    return Text(visible(who))
 
 
 def scores_table(examples: Examples, answered: Sequence[Answers]) -> Table:
@@ -57,25 +63,26 @@ def scores_table(examples: Examples, answered: Sequence[Answers]) -> Table:
     return table
 
 
-def _published(person: Person) -> list[str]:
+def _published(person: Person) -> list[Text | str]:
     return _score(f"{person.who}, as published, on other examples", person.correct, person.n)
 
 
-def _score(who: str, correct: int, n: int) -> list[str]:
+def _score(who: str, correct: int, n: int) -> list[Text | str]:
     low, high = exact_interval(correct, n)
-    return [visible(who), f"{correct}/{n}", f"{correct / n:.0%}", f"{low:.1%} to {high:.1%}"]
+    return [_name(who), f"{correct}/{n}", f"{correct / n:.0%}", f"{low:.1%} to {high:.1%}"]
 
 
 def comparisons(examples: Examples, people: Sequence[Answers], others: Sequence[Answers]) -> list[Table | Text]:
     """Each person beside each other one on the same examples, and what so many examples can decide."""
-    counted = [Column(name, justify="right") for name in ("same answer", "only first right", "only second right", "p")]
-    table = Table("first", "second", *counted)
+    names = [Column(name, overflow="fold") for name in ("first", "second")]
+    counted = [Column(name, justify="right") for name in ("alike", "only 1st right", "only 2nd right", "p")]
+    table = Table(*names, *counted)
     compared = compare(people, others, examples.windows.labels)
     for pair in compared:
         counts = (str(count) for count in (pair.alike, pair.only_first, pair.only_second))
-        table.add_row(visible(pair.first), visible(pair.second), *counts, probability(pair.p))
+        table.add_row(_name(pair.first), _name(pair.second), *counts, probability(pair.p))
     note = (
-        f"p: McNemar's exact test, adjusted by Holm for {len(compared)} comparisons. It is above 0.05 wherever two are "
-        f"less than {least_lead(len(compared))} right answers apart: a large p does not say that they are alike."
+        f"p: McNemar's exact test, adjusted by Holm for {len(compared)} comparisons. Two that are less than "
+        f"{least_lead()} right answers apart never reach 0.05: a large p does not say that they are alike."
     )
     return [table, Text(note, "dim")]

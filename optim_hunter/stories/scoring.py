@@ -112,9 +112,9 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return float(binomtest(only_first, decided).pvalue) if decided else 1.0
 
 
-def least_lead(comparisons: int) -> int:
-    """By how many right answers one must lead at least for p ≤ 0.05 among so many comparisons.
+def least_lead() -> int:
+    """By how many right answers one of two must lead at least for p ≤ 0.05, before any adjustment.
 
-    That is so where no example counts against it; else it takes more.
+    That suffices where no example counts against the lead; else it takes more.
     """
-    return next(lead for lead in itertools.count(1) if mcnemar(lead, 0) * comparisons <= ALPHA)
+    return next(lead for lead in itertools.count(1) if mcnemar(lead, 0) <= ALPHA)
