@@ -101,6 +101,18 @@ class Browser:
         """Let pages see `light` or `dark` as the reader's preference."""
         self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
+    def key(self, key: str, **code: Any) -> None:
+        """Press a key and let it go; `code` is what the protocol wants beside its name."""
+        for kind in ("keyDown", "keyUp"):
+            self._call("Input.dispatchKeyEvent", type=kind, key=key, **(code if kind == "keyDown" else {}))
+
+    @contextlib.contextmanager
+    def width(self, pixels: int) -> Iterator[None]:
+        """Within it pages are as wide as on a telephone of that many pixels."""
+        self._call("Emulation.setDeviceMetricsOverride", width=pixels, height=800, deviceScaleFactor=1, mobile=True)
+        yield
+        self._call("Emulation.clearDeviceMetricsOverride")
+
     def screenshot(self, path: Path, *, whole_page: bool = False) -> None:
         """A PNG of what is in view, or of the whole page."""
         picture = self._call("Page.captureScreenshot", captureBeyondViewport=whole_page)

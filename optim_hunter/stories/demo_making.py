@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from optim_hunter.claim import UserError
 from optim_hunter.evidence.text import visible
-from optim_hunter.models.linear_path import STRENGTHS
+from optim_hunter.models.linear_path import STRENGTHS, PathPoint
 from optim_hunter.observe.choices import LinearChooser
 from optim_hunter.observe.store import Store, open_store, write_whole
 from optim_hunter.stories.demo import ShownGroup, open_choosers, show_group
@@ -84,12 +84,16 @@ def _show_all(choosers: dict[WordGroup, LinearChooser], store: Store | None, con
         for number, (group, chooser) in enumerate(choosers.items(), 1):
             task = bar.add_task(f"{group.name}, {number} of {len(choosers)}", total=len(STRENGTHS))
             try:
-                shown.append(show_group(group, chooser, lambda _point, task=task: bar.advance(task)))
+                shown.append(show_group(group, chooser, _advancing(bar, task)))
             except KeyboardInterrupt:
                 raise KeyboardInterrupt(f"stopped at {group.name}: {_left(store)}") from None
             bar.remove_task(task)
             console.print(_line(shown[-1], number, len(choosers)), highlight=False, soft_wrap=True)
     return shown
+
+
+def _advancing(bar: Progress, task: TaskID) -> Callable[[PathPoint], None]:
+    return lambda _point: bar.advance(task)
 
 
 def _left(store: Store | None) -> str:
@@ -110,5 +114,5 @@ def _tell_end(console: Console, corpus: Corpus, shown: Sequence[ShownGroup], pag
     for problem in store.problems if store is not None else ():
         console.print(Text(visible(problem)), soft_wrap=True)
     size = len(page.encode())
-    about = f"{corpus.name}: {len(shown)} word groups, {size:,} bytes"
+    about = f"{corpus.name}: {len(shown)} word group{'s' * (len(shown) > 1)}, a page of {size:,} bytes"
     console.print(Text(visible(about)), soft_wrap=True)

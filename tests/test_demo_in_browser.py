@@ -1,0 +1,363 @@
+"""The page of the stories laboratory in headless Chromium: the numbers of Python, by keyboard, and nothing foreign."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+from browser import Browser, browsing, find_chromium
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.special import softmax
+
+from optim_hunter.cli import main
+from optim_hunter.models.linear_path import PathPoint
+from optim_hunter.observe.choices import LinearChooser
+from optim_hunter.observe.store import Store
+from optim_hunter.tasks.corpus import SEPARATOR, read_corpus
+from optim_hunter.tasks.held_out import ChoiceTask
+from optim_hunter.tasks.planted_stories import PLANTED, planted_corpus
+
+HALF = 4200
+"""Stories of the packaged corpus that have a hundred windows of every conjunction."""
+
+ODD = [
+    "", " ", "  ", "\n\n", " \n ", "\t", "a\tb", "a\r\nb", "\r", "  two  spaces   three ", "\u00a0", "a\u00a0 b",
+    "\u0085", "a \u0085b", "\ufeffa", "\u2028", "\u3000x", "\u180ea", "\x1c", "\x00", "\x7f", "\u200bzero", "\u00ad",
+    "don't I'll we've it's DON'T 'tis '", "isn’t “quoted”", "…", "1 22 333 4,000.5", "٣٤ ½ Ⅷ ²", "e\u0301", "école ÀÉ",
+    "naïve café", "Привет мир", "你好，世界", "こんにちは", "한국어", "שלום", "مرحبا", "नमस्ते", "\u202eabc",
+    "🙂", "👩‍👩‍👧", "🇩🇪x",
+    "𝒳𝟙", "\ud800", "a\udfffb", "\ud83dx", "\udc00\ud800", "�", "_under-score_", "a/b\\c", "<|endoftext|>", "Ġand",
+    "âĢĻ", "</script><script>", "zzzzzzzzzzzz", "aaaa bbbb", "Once upon a time there was a girl named Lily.", "x" * 300,
+]  # fmt: skip
+SENTENCES = [
+    "", "Tom", " but", "One day, a girl named Mia went to the park with her mom and dad. She was happy,",
+    "He wanted to play with the big red ball, but his mom said that it was too late. He was",
+    "Lily’s café 🙂 was \x00 odd",
+    "the end   ",
+]  # fmt: skip
+HOSTILE = (
+    "<script>window.owned=1</script>", "</textarea>", '"><img src=x onerror=window.owned=1>', "\u202eabc\u202c",
+    "</script><script>window.owned=1</script>",
+)  # fmt: skip
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cn", "Co"]), max_size=30)
+"""Of assigned characters: browsers know letters that Unicode got after the tokenizer's tables were made."""
+
+BOXES = """Object.fromEntries([...document.querySelectorAll('#boxes li')].map(
+    box => [box.dataset.word, Number(box.dataset.push)]))"""
+PROBABILITIES = "[...document.querySelectorAll('#probabilities li')].map(bar => Number(bar.dataset.probability))"
+STATE = "[demo.state.group, demo.tokenizer.texts[demo.state.token], demo.state.position, demo.state.sentence]"
+
+
+@dataclass
+class Made:
+    """A page of the conjunctions of a corpus, and the same model in Python."""
+
+    page: Path
+    chooser: LinearChooser
+
+    @property
+    def best(self) -> PathPoint:
+        return self.chooser.path.chosen
+
+    def encode(self, text: str) -> list[int]:
+        whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return self.chooser.tokenizer.encode(whole).ids
+
+    def probabilities(self, sentence: str) -> np.ndarray:
+        """What the unrounded model says: the tokens stand at the last positions, the far ones add nothing."""
+        tokens = self.encode(sentence.rstrip(" "))[-16:]
+        features = [place * self.chooser.tokenizer.get_vocab_size() + token for place, token in
+                    enumerate(tokens, 16 - len(tokens))]  # fmt: skip
+        return softmax(self.best.offsets + self.best.weights[features].sum(0))
+
+
+def make(folder: Path, stories: list[str]) -> Made:
+    corpus = folder / "corpus.txt"
+    corpus.write_text(SEPARATOR.join(stories), encoding="utf-8")
+    page, store = folder / "page.html", folder / "store"
+    assert (
+        main(["demo", "--group", "conjunctions", "--corpus", str(corpus), "-o", str(page), "--store", str(store)]) == 0
+    )
+    chooser = LinearChooser(read_corpus(corpus), ChoiceTask(views=("prior", "linear")), Store(store))
+    made = Made(page, chooser)
+    assert made.best.nonzero
+    assert chooser.fits == 0  # the page's own fits were kept
+    return made
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    with browsing(chromium, tmp_path_factory.mktemp("profile"), (1180, 900)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def half(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Made:  # noqa: ARG001 - first skip, then fit
+    return make(tmp_path_factory.mktemp("half"), list(read_corpus(None).stories[:HALF]))
+
+
+@pytest.fixture(scope="module")
+def hostile(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Made:  # noqa: ARG001
+    """A corpus whose tokens are markup."""
+    stories = planted_corpus(next(iter(PLANTED))).stories
+    return make(tmp_path_factory.mktemp("hostile"), [f"{' '.join(HOSTILE)} {story}" for story in stories])
+
+
+def show(browser: Browser, made: Made, address: str = "") -> None:
+    browser.open(made.page.parent / "none.html")  # a change of the hash alone would not load the page
+    browser.open(made.page, address and f"#{address}")
+    browser.wait_for("window.demo")
+
+
+def press(browser: Browser, *keys: str) -> None:
+    """Keys one after the other, as a person presses them; a single character is written."""
+    codes = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowDown": 40}
+    for key in keys:
+        code = {"windowsVirtualKeyCode": codes[key]} if key in codes else {"text": key}
+        browser.key(key, **code)
+
+
+def focused(browser: Browser) -> str:
+    return browser.evaluate("document.activeElement.id")
+
+
+def test_a_comma_before_the_word_raises_but(browser, half):
+    show(browser, half)
+    press_token(browser, ",")
+    boxes = browser.evaluate(BOXES)
+    assert max(boxes, key=boxes.get) == " but"
+    token = half.encode(",")[0]
+    weights = half.best.weights[15 * half.chooser.tokenizer.get_vocab_size() + token]
+    np.testing.assert_allclose(list(boxes.values()), weights - weights.mean(), atol=1e-12)
+    shown = browser.evaluate("document.querySelector('#boxes [data-word=\" but\"]').textContent")
+    assert f"+{boxes[' but']:.2f}" in shown
+    assert "raises" in shown
+    assert "raises  but most" in browser.evaluate("document.getElementById('verdict').textContent")
+
+
+def press_token(browser: Browser, text: str) -> None:
+    """Choose a token by the keyboard alone, from the top of the page."""
+    browser.evaluate("document.activeElement.blur()")
+    for _ in range(3):
+        press(browser, "Tab")
+        if focused(browser) == "token":
+            break
+    assert focused(browser) == "token"
+    press(browser, *text)
+    assert browser.evaluate("document.getElementById('token').getAttribute('aria-expanded')") == "true"
+    press(browser, "Enter")
+
+
+def test_everything_is_reached_by_keyboard(browser, half):
+    show(browser, half, "token=" + quote(" was"))
+    press_token(browser, "but")
+    assert browser.evaluate("demo.tokenizer.texts[demo.state.token].trim()").startswith("but")
+    press(browser, "Tab", "ArrowLeft")
+    assert browser.evaluate("demo.state.position") == 15
+    press(browser, "ArrowLeft")
+    assert browser.evaluate("document.getElementById('position').getAttribute('aria-valuetext')").startswith(
+        "14: 2 tokens"
+    )
+    for _ in range(80):
+        press(browser, "Tab")
+        if focused(browser) == "sentence":
+            break
+    assert focused(browser) == "sentence"
+    browser.evaluate("document.getElementById('sentence').select()")
+    press(browser, *"Tom was")
+    np.testing.assert_allclose(browser.evaluate(PROBABILITIES), half.probabilities("Tom was"), atol=1e-6)
+
+
+def test_every_control_has_a_name_and_changes_are_announced(browser, half):
+    show(browser, half)
+    unnamed = "[...document.querySelectorAll('select,input,textarea')].filter(field => !field.labels.length)"
+    assert browser.evaluate(f"{unnamed}.map(field => field.id)") == []
+    assert browser.evaluate("[...document.querySelectorAll('[role=status]')].map(region => region.id)") == [
+        "verdict",
+        "likely",
+    ]
+    assert browser.evaluate(
+        "[...document.querySelectorAll('button')].every(button => button.textContent.trim() || button.ariaLabel)"
+    )
+
+
+def test_tokens_are_those_of_tokenizers(browser, half):
+    show(browser, half)
+    same_tokens(browser, half, ODD)
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@given(texts=st.lists(ANY_TEXT, min_size=50, max_size=200))
+def test_tokens_of_any_text_are_those_of_tokenizers(browser, half, texts):
+    show(browser, half)
+    same_tokens(browser, half, texts)
+
+
+def same_tokens(browser: Browser, made: Made, texts: list[str]) -> None:
+    ours = browser.evaluate(f"{json.dumps(texts)}.map(text => demo.tokenizer.encode(text))")
+    theirs = [made.encode(text) for text in texts]
+    assert {text: pair for text, *pair in zip(texts, ours, theirs, strict=True) if pair[0] != pair[1]} == {}
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_a_sentence_has_the_probabilities_of_python(browser, half, sentence):
+    show(browser, half, "sentence=" + quote(sentence))
+    np.testing.assert_allclose(browser.evaluate(PROBABILITIES), half.probabilities(sentence), atol=1e-6, rtol=0)
+    assert ("never saw" in browser.evaluate("document.getElementById('sentence-about').textContent")) == (
+        len(half.encode(sentence.rstrip(" "))) < 16
+    )
+
+
+def test_the_sum_shown_is_the_probability(browser, half):
+    show(browser, half, "sentence=" + quote(SENTENCES[3]))
+    rows = browser.evaluate(
+        "[...document.querySelectorAll('#sum tr')].map(row => [...row.cells].map(cell => cell.textContent))"
+    )
+    number = {
+        row: [float(text.replace("−", "-").replace("·", "0")) for text in cells[2:]]
+        for row, cells in enumerate(rows)
+        if 0 < row < len(rows) - 1
+    }
+    parts, total = [number[row] for row in list(number)[:-1]], number[len(rows) - 2]
+    assert len(parts) == 17
+    np.testing.assert_allclose(np.sum(parts, 0), total, atol=0.1)  # two decimals a cell
+    np.testing.assert_allclose(softmax(total), half.probabilities(SENTENCES[3]), atol=0.01)
+
+
+def test_examples_hold_the_token_and_the_word_that_came(browser, half):
+    show(browser, half, "token=" + quote(",") + "&position=12")
+    held_out = half.chooser.windows.of_stories(half.chooser.split.held_out)
+    there = held_out.tokens[:, 11] == half.encode(",")[0]
+    number, total = f"{there.sum():,}", f"{len(held_out.labels):,}"
+    about = browser.evaluate("document.getElementById('examples-about').textContent")
+    assert about.startswith(f"{number} of the {total} held-out windows")
+    windows = half.chooser.tokenizer.decode_batch(held_out.tokens[there].tolist())
+    words = [half.chooser.task.group[label] for label in held_out.labels[there]]
+    expected = {f"…{text}{word}".replace("\n", "↵") for text, word in zip(windows, words, strict=True)}
+    shown = browser.evaluate("[...document.querySelectorAll('#examples .window')].map(window => window.textContent)")
+    assert len(shown) == 10
+    assert set(shown) <= expected
+    parts = "[...document.querySelectorAll('#examples {}')].map(part => part.textContent)"
+    assert set(browser.evaluate(parts.format("mark"))) == {","}
+    assert set(browser.evaluate(parts.format("b"))) == set(words)
+
+
+def test_similar_tokens_are_those_of_the_cosine(browser, half):
+    show(browser, half)
+    weights = half.best.weights.reshape(16, -1, 5)
+    profiles = (weights - weights.mean(2, keepdims=True)).transpose(1, 0, 2).reshape(weights.shape[1], -1)
+    own = profiles[half.encode(",")[0]]
+    norms = np.linalg.norm(profiles, axis=1)
+    cosines = np.where(norms > 0, profiles @ own / np.maximum(norms * np.linalg.norm(own), 1e-300), 0)
+    expected = np.sort(cosines)[::-1][1:11]
+    shown = browser.evaluate(
+        "[...document.querySelectorAll('#similar tbody tr')].map(row => Number(row.cells[1].textContent))"
+    )
+    np.testing.assert_allclose(shown, expected, atol=0.0051)
+
+
+def test_an_address_brings_its_state_back(browser, half):
+    show(browser, half)
+    first = browser.evaluate("location.hash")
+    browser.evaluate(
+        "demo.go({ token: demo.tokenizer.ofText.get(' was'), position: 3, sentence: 'a & b = c # d%\\n“e”' })"
+    )
+    state, address = browser.evaluate(STATE), browser.evaluate("location.hash")
+    assert state == ["conjunctions", " was", 3, "a & b = c # d%\n“e”"]
+    show(browser, half)
+    assert browser.evaluate(STATE) != state
+    show(browser, half, address[1:])
+    assert browser.evaluate(STATE) == state
+    assert browser.evaluate("document.getElementById('sentence').value") == state[3]
+    assert first == ""
+    browser.evaluate("location.hash = '#position=7'")
+    browser.wait_for("demo.state.position === 7")
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, "%%0", "__proto__", "999"])
+def test_a_hostile_address_is_text(browser, half, text):
+    show(browser, half, "&".join(f"{name}={quote(text)}" for name in ("group", "token", "position", "sentence")))
+    assert browser.evaluate("window.owned") is None
+    assert browser.evaluate("document.querySelectorAll('img').length") == 0
+    notice = browser.evaluate("document.getElementById('notice').textContent")
+    assert notice.count("“") == 3
+    assert "\u202e" not in notice
+    assert browser.evaluate("document.getElementById('sentence').value") == text
+    assert browser.console == []
+
+
+def test_hostile_tokens_are_text(browser, hostile):
+    show(browser, hostile)
+    texts: list[str] = browser.evaluate("demo.tokenizer.texts")
+    markup = [text for text in texts if "<" in text or "\u202e" in text or "script" in text]
+    assert any("script" in text for text in markup)
+    for text in markup:
+        browser.evaluate(
+            f"demo.go({{ token: demo.tokenizer.ofText.get({json.dumps(text)}), sentence: {json.dumps(text)} }})"
+        )
+        browser.evaluate(f"demo.search.open({json.dumps(text)})")
+    browser.evaluate("document.querySelector('#boxes').innerText + demo.go({ position: 3 })")
+    assert browser.evaluate("window.owned") is None
+    assert browser.evaluate("document.querySelectorAll('img').length") == 0
+    assert browser.evaluate("document.querySelectorAll('script').length") == 1 + 6
+    assert "\u202e" not in browser.evaluate("document.querySelector('main').innerText")
+    assert browser.console == []
+
+
+def test_the_planted_rule_shows(browser, hostile):
+    """A comma raises " but" in the planted stories, whatever else stands in them."""
+    show(browser, hostile)
+    boxes = browser.evaluate(BOXES)
+    assert max(boxes, key=boxes.get) == " but"
+    assert boxes[" but"] > 0.5
+
+
+def test_nothing_foreign_runs_and_no_network_is_reached(browser, half):
+    show(browser, half)
+    assert browser.evaluate("performance.getEntriesByType('resource').length") == 0
+    browser.evaluate(
+        "document.body.append(Object.assign(document.createElement('script'), { textContent: 'window.owned = 1' }))"
+    )
+    refused = "fetch('https://example.invalid/').then(() => 'sent', () => 'refused')"
+    assert browser.evaluate(refused) == "refused"
+    assert browser.evaluate("window.owned") is None
+    assert any("Content Security Policy" in line and "example.invalid" in line for line in browser.console)
+
+
+def test_dark_readers_and_narrow_screens(browser, half, tmp_path):
+    show(browser, half)
+    colours = (
+        "[document.body, document.querySelector('.box.raises')].map(part => getComputedStyle(part).backgroundColor)"
+    )
+    light = browser.evaluate(colours)
+    browser.colour_scheme("dark")
+    dark = browser.evaluate(colours)
+    browser.screenshot(tmp_path / "dark.png")
+    browser.colour_scheme("light")
+    assert all(one != other for one, other in zip(light, dark, strict=True))
+    assert (tmp_path / "dark.png").stat().st_size > 10_000
+    with browser.width(375):
+        assert browser.evaluate("document.documentElement.scrollWidth") <= 375
+    browser.print(tmp_path / "page.pdf")
+    assert (tmp_path / "page.pdf").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_a_comma_raises_but_on_the_whole_packaged_corpus(browser, tmp_path):
+    page: Any = tmp_path / "page.html"
+    assert main(["demo", "--group", "conjunctions", "-o", str(page), "--store", "none"]) == 0
+    browser.open(page)
+    browser.wait_for("window.demo")
+    press_token(browser, ",")
+    boxes = browser.evaluate(BOXES)
+    assert max(boxes, key=boxes.get) == " but"
