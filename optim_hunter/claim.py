@@ -63,8 +63,8 @@ class Condition:
 
     `quantity` says in words what the number of one seed is; `unit` is the unit of both numbers. `statistic` names one
     of `stats.pooled`: the effect is then that statistic of all seeds' numbers (which may be arrays), and what is
-    tested are its jackknife pseudo-values, one a seed. Where `equivalence` is above 0 it is told beside the verdict, and
-    decides nothing, whether the effect lies between −`equivalence` and `equivalence` (two one-sided tests).
+    tested are its jackknife pseudo-values, one a seed. Where `equivalence` is above 0 it is told beside the verdict
+    whether the effect lies between −`equivalence` and `equivalence` (two one-sided tests); that decides nothing.
     """
 
     name: str

@@ -20,6 +20,7 @@ from optim_hunter.evidence.pictures import figures_of
 from optim_hunter.evidence.sentences import sentence_of
 from optim_hunter.run import Decision, Run
 from optim_hunter.stats.decision import SeedNumber, Tested
+from optim_hunter.stats.equivalence import equivalence_p
 from optim_hunter.stats.families import false_discovery_rates
 from optim_hunter.stats.opinions import second_opinions
 from optim_hunter.stats.sequential import clipped
@@ -229,18 +230,27 @@ def _condition_entry(condition: Condition, tested: Tested | None, decides: bool)
 
 
 def _beside(condition: Condition, decision: Decision, numbers: list[SeedNumber]) -> dict[str, Any]:
-    """Beside a condition's t test the second opinions; beside a sequential test its bounds, and how many it clipped."""
+    """Beside a condition's t test other tests; beside a sequential test its bounds, and how many it clipped."""
     tested, claim, name = decision.tested, decision.case.claim, condition.name
     if tested is None or claim.bootstrap:
         return {}
     if decision.looks is not None:
         bounds = decision.looks.bounds.get(name)
         return {} if bounds is None else {"bounds": list(bounds), "clipped": clipped(bounds, numbers, name)}
+    equivalence = _equivalence(condition, tested)
     opinions = second_opinions(tested.values[name], condition.smallest_effect, claim.alpha)
     if opinions is None:
-        return {}
+        return equivalence
     parting = opinions.parting(tested.conditions[name], condition.smallest_effect, claim.alpha)
-    return {"second_opinions": dataclasses.asdict(opinions) | {"parting": list(parting)}}
+    return equivalence | {"second_opinions": dataclasses.asdict(opinions) | {"parting": list(parting)}}
+
+
+def _equivalence(condition: Condition, tested: Tested) -> dict[str, Any]:
+    """Whether the effect is as good as none, where the condition asks for that."""
+    if not condition.equivalence:
+        return {}
+    p = equivalence_p(tested.values[condition.name], condition.equivalence)
+    return {"equivalence": {"margin": condition.equivalence, "p": p}}
 
 
 def number_entry(number: SeedNumber, tested: Tested | None) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from optim_hunter.claim import MINIMUM_SEEDS, Condition, Verdict
-from optim_hunter.evidence.text import estimate, stated
+from optim_hunter.evidence.text import estimate, probability, stated
 from optim_hunter.run import Decision
 from optim_hunter.stats.conditions import Result
+from optim_hunter.stats.decision import Tested
+from optim_hunter.stats.equivalence import equivalence_p
 
 SIDES = {Verdict.SUPPORTED: "lies above", Verdict.REFUTED: "lies below"}
 
@@ -28,7 +30,16 @@ def sentence_of(decision: Decision) -> str:
         losses = f"scoring the {tested.missing} missing seeds as losses changes the verdict"
         return f"{decision.verdict}: {found}, {smallest} (n = {result.n}); {losses}"
     side = SIDES.get(decision.verdict, "is not clearly on one side of")
-    return f"{decision.verdict}: {found} {side} {smallest} {counted}{settle}"
+    equal = "" if decision.looks else _equivalence(condition, tested)
+    return f"{decision.verdict}: {found} {side} {smallest} {counted}{equal}{settle}"
+
+
+def _equivalence(condition: Condition, tested: Tested) -> str:
+    """Whether the effect is as good as none, where the condition asks for that."""
+    if not condition.equivalence:
+        return ""
+    p = equivalence_p(tested.values[condition.name], condition.equivalence)
+    return f"; two-sided equivalence within ± {stated(condition.equivalence)}: p {probability(p)}"
 
 
 def _found(condition: Condition, result: Result) -> str:

@@ -1,4 +1,4 @@
-"""Controls of claims about held-out stories: linear models fitted to stories of a known rule, beside the rule itself."""
+"""Controls of claims about held-out stories: linear models of stories of a known rule, beside the rule itself."""
 
 from __future__ import annotations
 
