@@ -84,9 +84,6 @@ CASES: tuple[tuple[str, str, Draw], ...] = (
     ("low minus high", "normal, groups 4 : 1, spreads 3 : 1", groups(0.8, 3.0)),
     ("low minus high", "exponential, groups alike", groups(0.5, skewed=True)),
     ("low minus high", "exponential, groups 1 : 4", groups(0.2, skewed=True)),
-    ("ratio of sums", "normal, some 24 windows a seed", sums(24, lambda n: GENERATOR.normal(0, 0.3, n))),
-    ("ratio of sums", "normal, some 8 windows a seed", sums(8, lambda n: GENERATOR.normal(0, 0.3, n))),
-    ("ratio of sums", "exponential seeds, some 24 windows", sums(24, lambda n: GENERATOR.exponential(0.3, n))),
     ("steadiness lead", "normal, means 1 and 1", pairs((1, 1))),
     ("steadiness lead", "normal, means 2 and 1", pairs((2, 1))),
     ("steadiness lead", "normal, means 1 and 0", pairs((1, 0))),
@@ -98,6 +95,9 @@ CASES: tuple[tuple[str, str, Draw], ...] = (
     ("split share lead", "two groups against normal errors", errors(two_groups, normal)),
     ("split share lead", "normal errors, six rivals", errors(normal, normal, 6)),
     ("split share lead", "two groups, six rivals", errors(two_groups, normal, 6)),
+    ("ratio of sums", "normal, some 24 windows a seed", sums(24, lambda n: GENERATOR.normal(0, 0.3, n))),
+    ("ratio of sums", "normal, some 8 windows a seed", sums(8, lambda n: GENERATOR.normal(0, 0.3, n))),
+    ("ratio of sums", "exponential seeds, some 24 windows", sums(24, lambda n: GENERATOR.exponential(0.3, n))),
 )
 
 
