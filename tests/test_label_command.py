@@ -177,8 +177,10 @@ def test_a_program_that_was_stopped_and_goes_on_reads_keys_again(here, corpus):
         terminal.show_what_is_typed()
         assert not terminal.reads_keys
         terminal.process.send_signal(signal.SIGCONT)
-        while not terminal.reads_keys:
+        deadline = time.monotonic() + PATIENCE
+        while not terminal.reads_keys and time.monotonic() < deadline:
             time.sleep(0.01)
+        assert terminal.reads_keys
         terminal.press("1q")
         terminal.wait_for("keeps what was answered")
         assert terminal.end() == 0

@@ -2,18 +2,22 @@
 
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from scipy.stats import binom
 
 from optim_hunter.claim import UserError
+from optim_hunter.stats.proportions import exact_interval
 from optim_hunter.stories.examples import EXAMPLES, draw_windows_by_story, shown
 from optim_hunter.stories.label_screen import ask, pressed
 from optim_hunter.stories.labelling import AnswerFile, Labelling
 from optim_hunter.stories.scoring import Answers, compare, least_lead, mcnemar
+from optim_hunter.tasks.people import published_people
 from optim_hunter.tasks.stories import Windows
 
 GROUP = [" and", " but", " for"]
@@ -49,6 +53,7 @@ def press(path, keys, who=None):
     return ask(file.read(IDENTITY, who), TEXTS, iter(keys), file.save, console)
 
 
+@settings(deadline=None, max_examples=50)  # files are written
 @given(keys=KEYS, stop=st.integers(0, 30))
 def test_any_keys_leave_what_they_say_and_stopping_anywhere_changes_nothing(tmp_path_factory, keys, stop):
     folder = tmp_path_factory.mktemp("answers")
@@ -224,3 +229,28 @@ def test_people_are_compared_with_those_behind_them():
     told = [(one.first, one.second, one.alike, one.only_first, one.only_second) for one in compared]
     assert told == [("Ann", "Ben", 2, 3, 0), ("Ann", "model", 3, 2, 0), ("Ben", "model", 2, 1, 2)]
     assert [one.p for one in compared] == [min(1.0, 3 * mcnemar(3, 0)), 1.0, 1.0]
+
+
+def power(only_first: float, only_second: float, n: int) -> float:
+    """How often McNemar's exact test finds that of `n` examples these shares are right for one of two alone."""
+    parted, share = np.arange(n + 1), only_first / (only_first + only_second)
+    few = binom.ppf(0.025, parted, 0.5)
+    few -= binom.cdf(few, parted, 0.5) > 0.025
+    found = binom.cdf(few, parted, share) + binom.cdf(few, parted, 1 - share)
+    return float(binom.pmf(parted, n, only_first + only_second) @ found)
+
+
+def test_the_page_says_what_fifty_examples_decide():
+    page = " ".join((Path(__file__).parent.parent / "docs" / "stories.md").read_text(encoding="utf-8").split())
+    for person in published_people():
+        low, high = (f"{100 * end:.1f}" for end in exact_interval(person.correct, person.n))
+        assert f"{person.correct}" in page
+        assert f"{100 * person.share:.0f} % (" in page
+        assert f"{low} to {high})" in page
+    widths = [high - low for low, high in (exact_interval(correct, EXAMPLES) for correct in range(25, 41))]
+    assert f"{100 * min(widths):.0f} to {100 * max(widths):.0f} points wide" in page
+    assert f"fewer than {least_lead()} right answers" in page
+    assert next(lead for lead in range(1, 20) if mcnemar(lead + 4, 4) <= 0.05) == 9
+    assert "with 4 against, it takes 9" in page
+    assert f"fifty find it {100 * power(0.2, 0.05, 50):.0f} times of 100" in page
+    assert f"one hundred {100 * power(0.2, 0.05, 100):.0f} times" in page
