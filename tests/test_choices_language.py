@@ -27,7 +27,7 @@ from optim_hunter.subjects.language import LanguageSubject
 from optim_hunter.subjects.subject import Options
 from optim_hunter.tasks import corpus as corpora
 from optim_hunter.tasks.corpus import SEPARATOR, corpus_of
-from optim_hunter.tasks.held_out import ChoiceTask
+from optim_hunter.tasks.held_out import ChoiceTask, ResampledChoiceTask
 from optim_hunter.tasks.planted_stories import PLANTED, planted_corpus
 from optim_hunter.tasks.stories import find_windows, token_names, train_tokenizer
 
@@ -367,3 +367,19 @@ def test_others_may_be_asked_about_them(folder, monkeypatch):
     assert random.describe(TASK)["corpus"]["held_out_stories"] > 0
     with pytest.raises(UserError, match="ask for seeds below"):
         random.precheck(TASK, range(10_000))
+
+
+def test_resamples_ask_a_model_once_whatever_their_number(folder):
+    subject = LanguageSubject(str(folder / "model"), Options(corpus=str(folder / "stories.txt")), {}, None)
+    task = ResampledChoiceTask(TASK.group, ("prior", "window"), stories_per_seed=2, minimum_windows=10, whole=4)
+    subject.precheck(task, range(10_000))
+    every = subject.observe(task, None, 0)
+    passes = subject.engine.forward_passes
+    drawn = [subject.observe(task, seed, 0) for seed in range(20)]
+    assert subject.engine.forward_passes == passes
+    plain = replace(TASK, views=("window",))
+    subject.precheck(plain, range(4))
+    parts = [subject.observe(plain, part, 0) for part in range(4)]
+    said = np.concatenate([part.log_probabilities["window"] for part in parts])
+    np.testing.assert_allclose(every.log_probabilities["window"], said, atol=1e-5)
+    assert len({tuple(one.story.tolist()) for one in drawn}) == 20
