@@ -82,6 +82,6 @@ def _layout(strengths: Sequence[float]) -> dict[str, Any]:
 
 def _chosen(l1: float) -> dict[str, Any]:
     line = {"type": "line", "x0": l1, "x1": l1, "y0": 0, "y1": 1, "yref": "paper", "line": {"color": GREY, "width": 1}}
-    words = {"x": float(np.log10(l1)), "y": 1, "yref": "paper", "yanchor": "top", "xanchor": "left",
+    words = {"x": float(np.log10(l1)), "y": 0, "yref": "paper", "yanchor": "bottom", "xanchor": "left",
              "showarrow": False, "text": f"chosen: {stated(l1)}"}  # fmt: skip
     return {"shapes": [line], "annotations": [words]}

@@ -151,8 +151,8 @@ def _path(linear: LinearChooser, told: FitProgress) -> list[PathPoint]:
     points = []
     for number, point in enumerate(linear.fit()):
         points.append(point)
-        told.say(point_line(point, kept=number < linear.taken))
         told.advance(costs[number], step=_strength(number + 1))
+        told.say(point_line(point, kept=number < linear.taken))
     return points
 
 
