@@ -43,7 +43,6 @@ FIT_SOURCES = (
     "models/linear_kernels.py",
     "models/linear_problem.py",
     "models/linear_solver.py",
-    "observe/checks.py",
     "observe/stories.py",
     "tasks/corpus.py",
     "tasks/stories.py",

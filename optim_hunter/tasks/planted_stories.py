@@ -38,8 +38,8 @@ class Plant:
         marks: one of them stands in each clause.
         words_after: how many words of the clause follow the mark.
         shuffled: the marks of all clauses change places at random, and so tell nothing.
-        words: a clause is drawn from these without grammar, so that no other token tells a conjunction; each makes the
-            fit slower.
+        words: a clause is drawn from these without grammar, so that no other token tells a conjunction. What
+            a mark raises a single word could lower instead at the same price, and two at little more.
         shortest: words of the shortest clause. From 16 on no window reaches into the clause before, so that the fit
             has few weights and is quick.
         longest: words of the longest.
@@ -49,7 +49,7 @@ class Plant:
     marks: tuple[Mark, ...]
     words_after: int = 0
     shuffled: bool = False
-    words: tuple[str, ...] = ("saw",)
+    words: tuple[str, ...] = ("saw", "Tom", "ran", "hid")
     shortest: int = 16
     longest: int = 20
 
@@ -67,7 +67,7 @@ def _was(word: str) -> Plant:
 
 def _mark_before(words_after: int) -> Plant:
     note = f'synthetic: a comma with {words_after} words of the clause after it gives " but" a probability of 0.8'
-    return Plant(note, (Mark(",", 0.5, " but", 0.8), Mark("", 0.5)), words_after, words=("saw", "Tom"))
+    return Plant(note, (Mark(",", 0.5, " but", 0.8), Mark("", 0.5)), words_after)
 
 
 def _syllables(share: float) -> Plant:
@@ -76,7 +76,7 @@ def _syllables(share: float) -> Plant:
     words = [CONJUNCTIONS[place % len(CONJUNCTIONS)] for place in range(len(texts))]
     marks = [Mark(text, share / len(texts), word, 0.8) for text, word in zip(texts, words, strict=True)]
     note = f"synthetic: {len(texts)} marks, each of which raises one conjunction to 0.8, end {share:g} of the clauses"
-    return Plant(note, (*marks, Mark("", 1 - share)))
+    return Plant(note, (*marks, Mark("", 1 - share)), words=("saw",))
 
 
 PLANTED = {
