@@ -112,11 +112,10 @@ def _tested(
     """The conditions on the seeds that confirm, as they are and with what is missing scored as lost."""
     values = _arrays(claim, split.used, candidate)
     missing = len(split.confirming) - len(split.used)
-    scored = _scored(claim, split.used, values, missing, candidate)
-    tested, if_lost = (
-        {one.name: _test(claim, one, arrays[one.name], estimate) for one in claim.quantities}
-        for arrays in (values, scored)
-    )
+    tested = _tests(claim, values, estimate)
+    if_lost = tested
+    if missing or any(one.lost for one in split.used):
+        if_lost = _tests(claim, _scored(claim, split.used, values, missing, candidate), estimate)
     columns = {name: column for name, (_, column) in tested.items()}
     return Tested(
         conditions={name: result for name, (result, _) in tested.items()},
@@ -221,6 +220,12 @@ def _search(claim: Claim, finders: Sequence[SeedNumber]) -> tuple[int, ...] | No
         return lowest_mean(next(per_seed(one, entries) for one in claim.quantities if one.name == claim.found_by))
     arrays = {condition.name: per_seed(condition, entries) for condition in claim.conditions}
     return find_candidate(arrays, {condition.name: condition.smallest_effect for condition in claim.conditions})
+
+
+def _tests(
+    claim: Claim, arrays: Mapping[str, np.ndarray], estimate: Mapping[str, float] | None
+) -> dict[str, tuple[Result, int | None]]:
+    return {one.name: _test(claim, one, arrays[one.name], estimate) for one in claim.quantities}
 
 
 def _test(
