@@ -41,7 +41,7 @@ function signed(number, digits = 2) {
 }
 
 function percent(share) {
-  return `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
+  return `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)}\u00a0%`;
 }
 
 function count(number) {

@@ -173,7 +173,7 @@ function bar(word, probability) {
   const filled = element("span", { class: "filled" });
   filled.style.width = `${100 * probability}%`;
   return element("li", { "data-word": word, "data-probability": probability }, element("span", { class: "word" }, spaced(word)),
-    element("span", { class: "track" }, filled), element("span", { class: "number" }, `${(100 * probability).toFixed(1)} %`));
+    element("span", { class: "track" }, filled), element("span", { class: "number" }, `${(100 * probability).toFixed(1)}\u00a0%`));
 }
 
 function sumTable(model, texts, aligned, probabilities, choose) {
@@ -185,7 +185,7 @@ function sumTable(model, texts, aligned, probabilities, choose) {
   const rows = aligned.map(({ token, position }, place) =>
     row(tokenButton(texts[token], () => choose(token, position)), String(position), pushes[place].map(pushCell), "one"));
   return element("table", { class: "sum" }, element("thead", {}, head), element("tbody", {},
-    row("offset, whatever is written", "", offsets.map(pushCell), "offset"), ...rows),
+    row("offset", "", offsets.map(pushCell), "offset"), ...rows),
   element("tfoot", {}, row("sum", "", totals.map((total) => element("td", {}, signed(total))), "total"),
     row("probability", "", probabilities.map((probability) => element("td", {}, percent(probability))), "total")));
 }
