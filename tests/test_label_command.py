@@ -1,5 +1,6 @@
 """`optim-hunter label`: in a terminal, from a script, and what it refuses."""
 
+import codecs
 import io
 import json
 import os
@@ -85,7 +86,7 @@ class Terminal:
         ends = dict.fromkeys(("stdin", "stdout", "stderr"), self._screen)
         command = [sys.executable, "-c", PROGRAM, "label", "--corpus", str(corpus), *options]
         self.process = subprocess.Popen(command, start_new_session=True, **ends)
-        self.shown = ""
+        self.shown, self._decoder = "", codecs.getincrementaldecoder("utf-8")()
 
     def __enter__(self):
         return self
@@ -105,7 +106,7 @@ class Terminal:
         while text not in self.shown:
             ready, _, _ = select.select([self._keyboard], [], [], max(0, deadline - time.monotonic()))
             assert ready, f"{text!r} does not come after {self.shown!r}"
-            self.shown += os.read(self._keyboard, 65536).decode()
+            self.shown += self._decoder.decode(os.read(self._keyboard, 65536))
         self.shown = self.shown.partition(text)[2]
 
     def show_what_is_typed(self):
