@@ -1,11 +1,11 @@
 # Two commands: `make evidence` runs the claims, `make test` tests the package. Both set up what they need. `make notes` builds
-# the page of docs/notes.md.
+# the page of docs/notes.md, `make calibrate` docs/calibration.md with its pictures.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 CLAIMS := $(BIN)/python -m pytest claims/
 
-.PHONY: evidence evidence-all notes test test-slow lint setup
+.PHONY: evidence evidence-all notes test test-slow calibrate lint setup
 evidence: setup
 	$(CLAIMS) -m "cpu and not slow"
 
@@ -20,6 +20,9 @@ test: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -m "cpu and slow" --claims-seeds 0-11 --claims-out reports/test-slow-$$(date +%Y-%m-%dT%H-%M-%S)
+
+calibrate: setup
+	$(BIN)/python -m benchmarks.calibrate
 
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
