@@ -52,7 +52,7 @@ def test_the_linear_model_finds_linear_rules_and_no_others(planted):
     lead = mean(seen, loss_lead, "linear", "window")
     assert lead < -0.3 if name == "planted:two-cues" else lead > -0.1
     assert abs(mean(seen, loss_lead, "linear", "prior")) < 0.02 if name in ("planted:two-cues", "planted:no-cue") else (
-        mean(seen, loss_lead, "linear", "prior") > 0.4
+        mean(seen, loss_lead, "linear", "prior") > 0.3
     )  # fmt: skip
 
 
@@ -75,6 +75,7 @@ def test_few_weights_keep_the_loss_of_few_cues_alone(planted):
     name, seen = planted
     kept = np.sum([relative_loss_lead(one, "sparse", "linear") for one in seen], axis=0)
     assert kept[0] / kept[1] < -0.3 if name == "planted:weak-cues" else kept[0] / kept[1] > -0.01
+    assert (kept[0] == 0) == (name != "planted:weak-cues" and name != "planted:strong-cue")
     shares = seen[0].nonzero
     assert shares["sparse"] <= SPARSE_SHARE
     assert shares["fewest"] <= shares["linear"]

@@ -49,7 +49,8 @@ def l1_keeps_the_loss(group: str) -> Claim:
                 "so that a model between two of them may need fewer weights",
             ),
         ),
-        controls={"planted:one-cue": Verdict.SUPPORTED, "planted:weak-cues": Verdict.REFUTED},
+        controls={"planted:strong-cue": Verdict.SUPPORTED, "planted:weak-cues": Verdict.REFUTED},
+        control_seeds="0-99",  # the weak cues beside the strong one are worth nearly half of the 1 %
         published='an L1 loss "to find solutions with fewer non-zero weights"; no number is given',
     )
 

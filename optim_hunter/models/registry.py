@@ -98,6 +98,7 @@ ENTRIES: Mapping[str, Entry] = {
     "planted:one-cue": Entry(kind="linear", planted=True),
     "planted:two-cues": Entry(kind="linear", planted=True),
     "planted:no-cue": Entry(kind="linear", planted=True),
+    "planted:strong-cue": Entry(kind="linear", planted=True),
     "planted:weak-cues": Entry(kind="linear", planted=True),
     "synthetic:extreme-output": Entry(kind="synthetic"),
     "synthetic:other-pairs-stand-out": Entry(kind="synthetic"),

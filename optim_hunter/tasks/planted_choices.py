@@ -18,7 +18,7 @@ STORIES, CHOICES, CONTEXT, SEED = 9000, 2, 16, 0
 FILLERS = tuple(f"{first}{vowel}{last}" for first in "gkvz" for vowel in "aeiou" for last in "bd")
 """Words that are in no group and that no token but their own begins with a space."""
 
-CERTAIN, SURE = 0.95, 0.8
+CERTAIN, SURE, STRONG = 0.95, 0.8, 0.6
 
 Words = Int[np.ndarray, "choice 16"]
 Logits = Float[np.ndarray, "choice class"]
@@ -54,16 +54,27 @@ def no_cue(words: Words, classes: int) -> Logits:
     return np.zeros((len(words), classes))
 
 
+def weights(words: Words, classes: int, positions: slice, spread: float) -> Logits:
+    """Sums of normal weights, one for each filler at each of these positions and class."""
+    drawn = np.random.default_rng(SEED).normal(0, spread, (CONTEXT, len(FILLERS), classes))
+    return np.asarray(drawn[np.arange(CONTEXT), words][:, positions].sum(1))
+
+
 def weak_cues(words: Words, classes: int) -> Logits:
     """Every filler at every position has a small weight of its own for each class."""
-    weights = np.random.default_rng(SEED).normal(0, 0.5, (CONTEXT, len(FILLERS), classes))
-    return np.asarray(weights[np.arange(CONTEXT), words].sum(1))
+    return weights(words, classes, slice(None), 0.5)
+
+
+def strong_cue(words: Words, classes: int) -> Logits:
+    """The last word tells much, the two before it so little that it is worth less than 1 % of the loss."""
+    return favouring(words[:, -1] % classes, classes, STRONG) + weights(words, classes, slice(-3, -1), 0.12)
 
 
 RULES: Mapping[str, Rule] = {
     "planted:one-cue": Rule("the last of 16 words tells the next in 95 %", one_cue),
     "planted:two-cues": Rule("the last two words tell the next together, each alone nothing", two_cues),
     "planted:no-cue": Rule("each word of the group is as likely as any other, whatever is before it", no_cue),
+    "planted:strong-cue": Rule("the last word tells the next in 60 %, the two before it a little", strong_cue),
     "planted:weak-cues": Rule("each of 640 words at positions tells a little of the next", weak_cues),
 }
 """Name of the registry → rule."""
