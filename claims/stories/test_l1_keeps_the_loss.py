@@ -50,7 +50,7 @@ def l1_keeps_the_loss(group: str) -> Claim:
             ),
         ),
         controls={"planted:strong-cue": Verdict.SUPPORTED, "planted:weak-cues": Verdict.REFUTED},
-        control_seeds="0-99",  # the weak cues beside the strong one are worth nearly half of the 1 %
+        control_seeds="0-99",  # what the weak cues are worth is not far from the 1 %
         published='an L1 loss "to find solutions with fewer non-zero weights"; no number is given',
     )
 
