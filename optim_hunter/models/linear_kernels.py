@@ -132,11 +132,18 @@ def by_column(
 
 
 @njit(cache=True)
-def add_scores(starts: Int[np.ndarray, "place"], rows: Int[np.ndarray, "entry"], weights: Blocks, scores: Rows) -> None:
-    """Add the columns' weights to the scores of their rows."""
-    for column in range(len(weights)):
-        if np.any(weights[column] != 0):
-            for row in rows[starts[column] : starts[column + 1]]:
+def sum_weights(
+    features: Features,
+    place: Int[np.ndarray, "feature"],
+    first: Int[np.ndarray, "row"],
+    weights: Blocks,
+    scores: Rows,
+) -> None:
+    """Add the weights of each row's features to its scores."""
+    for row in range(len(first)):
+        for feature in features[first[row]]:
+            column = place[feature]
+            if column >= 0:
                 for c in range(weights.shape[1]):
                     scores[row, c] += weights[column, c]
 

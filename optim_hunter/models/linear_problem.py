@@ -79,6 +79,11 @@ class Problem:
         return np.bincount(self.labels, self.share, self.classes)
 
     @cached_property
+    def candidates(self) -> Bool[np.ndarray, "feature"]:
+        """Features that may have weights: a gradient is at most the share of the windows that hold the feature."""
+        return self.truth.sum(1) > self.l1
+
+    @cached_property
     def truth(self) -> Weights:
         """Share of the windows that hold a feature, by label."""
         totals = np.zeros((self.all_features, self.classes))
@@ -116,7 +121,7 @@ class WorkingSet:
     def scores(self, weights: Float[np.ndarray, "column class"]) -> Rows:
         """Sum of the weights of each row's features."""
         scores = np.zeros_like(self.mass)
-        kernels.add_scores(self.starts, self.rows, weights, scores)
+        kernels.sum_weights(self.problem.features, self.place, self.first, weights, scores)
         return scores
 
     def evaluate(self, scores: Rows, offsets: Offsets) -> tuple[float, Rows]:

@@ -25,7 +25,9 @@ LENGTHS = (1.0, 0.5, 0.25, 0.1, 0.03, 0.01)
 DAMPING = 1e-4
 """Added to a weight's curvature, as a share of the mean over its feature's classes: shifts of all are flat."""
 
-PASSES = 40
+PASSES, EARLY_PASSES = 40, 5
+"""The most passes of one Newton step; few of them as long as the gap is above `ROUGH`."""
+
 WHOLE_ACCURACY, NARROW_ACCURACY = 0.03, 0.1
 """Share of the first pass's decrease, and of the last whole pass's, at which passes over all features, and over
 those that moved, end."""
@@ -33,7 +35,7 @@ those that moved, end."""
 THINNED, ENOUGH = 8, 16_000
 """Every so manieth window is fitted first where there are so many."""
 
-ROUGH = 0.1
+ROUGH, ROUGH_STEPS = 0.3, 20
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def _rough_start(problem: Problem) -> Weights | None:
     thinned = problem.thinned(THINNED)
     if len(problem.labels) < ENOUGH or not thinned.prior.all():
         return None
-    return minimise(thinned, ROUGH, 20).weights
+    return minimise(thinned, ROUGH, ROUGH_STEPS).weights
 
 
 def nearest_median(values: Float[np.ndarray, "... value"]) -> Float[np.ndarray, "..."]:
@@ -119,7 +121,8 @@ class _Iteration:
         """One Newton step; features that would gain from a weight enter the working set."""
         entering = (np.abs(self.gradient) > self.problem.l1).any(1) & ~self.held
         if entering.any():
-            self.enlarge(self.held | entering)
+            many = 2 * len(self.set.first) > len(self.problem.labels)
+            self.enlarge(self.held | (self.problem.candidates if many else entering))
             _, self.probabilities = self.set.evaluate(self.scores, self.offsets)
         model = self.model()
         weights, offsets = self.descended(model)
@@ -164,16 +167,15 @@ class _Iteration:
         over those that still move."""
         change, total = np.zeros_like(model.probabilities), np.zeros(self.problem.classes)
         weights, moving = model.base.copy(), np.empty(len(model.base), dtype=bool)
-        passes, first, whole, last = 0, 0.0, 0.0, 0.0
-        while passes < PASSES:
+        first, whole, last = 0.0, 0.0, 0.0
+        for _ in range(EARLY_PASSES if self.solution.gap > ROUGH else PASSES):
             if last <= NARROW_ACCURACY * whole:
                 moving[:] = True
             every = bool(moving.all())
             last = float(kernels.descend(model, self.problem.l1, LONGEST_STEP, moving, change, total, weights))
-            passes += 1
             if every:
                 first, whole = first or last, last
-                if whole <= WHOLE_ACCURACY * first and passes > 1:
+                if whole <= WHOLE_ACCURACY * first and whole < first:
                     break
         return weights, self.offsets - model.inverse @ total
 
