@@ -22,6 +22,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from benchmarks.calibration_nulls import BOUNDS, GAINS, NULLS, ZERO, Null, normal, recorded_gains, skewed
+from benchmarks.calibration_page import draw_pictures, page, too_often_wrong
 from optim_hunter.cases import Case
 from optim_hunter.claim import Verdict
 from optim_hunter.run import Decision, Run
@@ -156,11 +157,6 @@ def equivalence_row(runs: int = 4000, seeds: int = 100) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def too_often_wrong(row: Mapping[str, Any]) -> bool:
-    """Whether a rate of false verdicts lies above α beyond Monte-Carlo error."""
-    return any(row[f"{kind}_interval"][0] > row["alpha"] for kind in ("false_supported", "false_refuted"))
-
-
 def power_point(seeds: int, effect: float, sequential: bool) -> dict[str, Any]:
     """Share of draws of recorded gains that end in *supported*."""
     bounds = {"a": BOUNDS} if sequential else {}
@@ -199,8 +195,6 @@ def measured() -> dict[str, list[dict[str, Any]]]:
 
 
 def main() -> int:
-    from benchmarks.calibration_page import draw_pictures, page
-
     found = measured()
     (DOCS / "calibration.json").write_text(json.dumps(found["rows"], indent=1, ensure_ascii=False) + "\n", "utf-8")
     (DOCS / "calibration.md").write_text(page(found), "utf-8")

@@ -23,11 +23,17 @@ def page(found: Mapping[str, Sequence[Row]]) -> str:
     """The page as Markdown."""
     return PAGE.format(
         rates=_rates(found["rows"]),
+        wrong="; ".join(map(_label, filter(too_often_wrong, found["rows"]))) or "none",
         coverage=_coverage(found["rows"]),
         power=_power(found["power"]),
         stopping=_stopping(found["stopping"]),
         runs=found["stopping"][0]["runs"],
     )
+
+
+def too_often_wrong(row: Row) -> bool:
+    """Whether a rate of false verdicts lies above α beyond Monte-Carlo error."""
+    return any(row[f"{kind}_interval"][0] > row["alpha"] for kind in ("false_supported", "false_refuted"))
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
