@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import OneHotEncoder
+from sklearn.utils import estimator_checks
 
 from optim_hunter.claim import UserError
 from optim_hunter.models.linear import L1MultinomialRegression
@@ -149,6 +150,24 @@ def test_it_is_an_estimator():
     np.testing.assert_allclose(fitted.predict_proba(tokens).sum(1), 1)
     assert fitted.score(tokens, names) == np.mean(fitted.predict(tokens) == names)
     assert fitted.score(tokens, names) > np.unique(names, return_counts=True)[1].max() / len(names)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "check_estimator_cloneable",
+        "check_estimator_repr",
+        "check_estimator_tags_renamed",
+        "check_get_params_invariance",
+        "check_no_attributes_set_in_init",
+        "check_parameters_default_constructible",
+        "check_set_params",
+        "check_valid_tag_types",
+    ],
+)
+def test_it_passes_scikit_learns_checks_that_give_no_data(check):
+    # The others fit numbers that are no tokens, which the model refuses.
+    getattr(estimator_checks, check)(type(model()).__name__, model())
 
 
 BAD = {
