@@ -111,7 +111,7 @@ def test_a_store_that_cannot_be_written_is_refused_before_any_pass(run, pytester
     (pytester.path / "file").write_text("in the way")
     result, ledger = run("out", "--claims-store=file/store")
     assert ledger is None
-    result.stderr.fnmatch_lines(["ERROR: store file/store cannot be written *--claims-store none"])
+    result.stderr.fnmatch_lines(["ERROR: store file/store cannot be written *--claims-store none*"])
 
 
 def test_a_disk_that_becomes_full_is_told_and_the_run_goes_on(run, monkeypatch):
