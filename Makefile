@@ -1,5 +1,5 @@
-# Two commands: `make evidence` runs the claims, `make test` tests the package. Both set up what they need. `make notes` builds
-# the page of docs/notes.md, `make calibrate` docs/calibration.md with its pictures.
+# Two commands: `make evidence` runs the claims (ARGUMENTS goes to pytest), `make test` tests the package. Both set up what they
+# need. `make notes` builds the page of docs/notes.md, `make calibrate` docs/calibration.md with its pictures.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
@@ -7,7 +7,7 @@ CLAIMS := $(BIN)/python -m pytest claims/
 
 .PHONY: evidence evidence-all notes test test-slow calibrate lint setup
 evidence: setup
-	$(CLAIMS) -m "cpu and not slow"
+	$(CLAIMS) -m "cpu and not slow" $(ARGUMENTS)
 
 evidence-all: setup
 	$(CLAIMS) -m cpu
@@ -16,7 +16,7 @@ notes: setup
 	OPTIM_HUNTER_MODEL=smollm2-135m $(BIN)/optim-hunter notes docs/notes.md
 
 test: setup
-	$(BIN)/python -m pytest -m "cpu and not slow" --claims-seeds 0-3 --claims-out reports/test-$$(date +%Y-%m-%dT%H-%M-%S)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m "cpu and not slow" --numprocesses 2 --dist loadfile
 
 test-slow: setup
 	$(BIN)/python -m pytest -m "cpu and slow" --claims-seeds 0-11 --claims-out reports/test-slow-$$(date +%Y-%m-%dT%H-%M-%S)

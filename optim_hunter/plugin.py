@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import shlex
 import sys
 from collections.abc import Generator, Iterator
@@ -27,6 +28,9 @@ __all__ = ["observation", "pytest_addoption", "pytest_configure"]
 VERDICT = "verdict"
 SEED = "seed"
 UNUSED = "{}: no selected claim runs on it"
+WORKER_GROUP = re.compile(r"(?<=\])@[^\]]*$")
+"""What pytest-xdist appends to the id of an item under `--dist loadgroup`: the folder of its claim, whose claims share
+passes, controls and families, and so should share a worker."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -113,6 +117,8 @@ class ClaimsPlugin:
             if item.get_closest_marker("gpu") is None:
                 item.add_marker(pytest.mark.cpu)
             case, seed = case_of(item)
+            if case is not None and self.config.pluginmanager.hasplugin("xdist"):
+                item.add_marker(pytest.mark.xdist_group(case.claim.id.partition("/")[0]))
             if case is not None and seed is None:
                 self.again[case.key] = f"pytest {shlex.quote(item.nodeid)}"
                 self._expect(item, case)
@@ -176,7 +182,7 @@ class ClaimsPlugin:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         """Open the ledger in the controller once a worker has collected claims."""
-        if self.ledger is None and any(name.endswith(f"-{VERDICT}]") for name in ids):
+        if self.ledger is None and any(f"-{VERDICT}]" in name for name in ids):
             self._open_ledger(self.session)
             for model in self.models:
                 if not any(f"[{model}-" in name for name in ids):
@@ -351,7 +357,7 @@ class ClaimsPlugin:
         if self.ledger is not None:
             from optim_hunter.evidence.report import escape_test
 
-            escape_test(cells, report.nodeid)
+            escape_test(cells, WORKER_GROUP.sub("", report.nodeid))
 
     def pytest_terminal_summary(self) -> None:
         """One line a verdict, and where the evidence lies."""
