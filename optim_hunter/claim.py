@@ -9,7 +9,7 @@ import inspect
 import itertools
 import json
 import textwrap
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Container, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -117,6 +117,7 @@ class Claim:
         named: model → candidate that the paper named; without `search` the claim is about these models alone.
         published: what the paper gives for this quantity, in words, if it does.
         candidates: names of what a search goes through, where it is no grid of layers and heads.
+        partner_of: the id of the correlational claim that this one tests as a cause; the two are read side by side.
     """
 
     id: str
@@ -139,6 +140,7 @@ class Claim:
     named: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     published: str | None = None
     candidates: tuple[str, ...] = field(default=(), metadata=ADDED_LATER)
+    partner_of: str = field(default="", metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         if unknown := self.needs - NEEDS.keys():
@@ -147,6 +149,8 @@ class Claim:
             raise UserError(f"{self.id}: a claim needs a condition that may fail and a protocol to run")
         if self.found_by and self.found_by not in {one.name for one in self.quantities}:
             raise UserError(f"{self.id}: found_by {self.found_by!r} is none of its quantities")
+        if self.partner_of == self.id:
+            raise UserError(f"{self.id}: no claim is its own partner")
 
     @property
     def quantities(self) -> tuple[Condition, ...]:
@@ -174,6 +178,21 @@ def _stated(definition: Any) -> dict[str, Any]:
         if one.metadata == ADDED_LATER and getattr(definition, one.name) == one.default
     }
     return {name: value for name, value in dataclasses.asdict(definition).items() if name not in silent}
+
+
+def check_partners(claims: Iterable[Claim], registered: Container[str]) -> None:
+    """Whether the claims that these are partners of are among them, or registered.
+
+    Raises:
+        UserError: a partner of a claim that nobody knows.
+    """
+    collected = {claim.id: claim for claim in claims}
+    for claim in collected.values():
+        if claim.partner_of and claim.partner_of not in collected and claim.partner_of not in registered:
+            raise UserError(
+                f"{claim.id}: partner_of names {claim.partner_of!r}, which is neither collected nor registered: mend "
+                "the id, or register that claim (--claims-register)"
+            )
 
 
 Measure = Callable[..., Any]

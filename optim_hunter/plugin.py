@@ -15,7 +15,7 @@ import pytest
 import optim_hunter.models.registry as models
 from optim_hunter.bounds import check_bounds, read_bounds
 from optim_hunter.cases import Case, asked_for, cases_of, models_of
-from optim_hunter.claim import Claim, UserError, Verdict, parse_seeds
+from optim_hunter.claim import Claim, UserError, Verdict, check_partners, parse_seeds
 from optim_hunter.options import option, pytest_addoption
 from optim_hunter.outcomes import Invalid, Missing, Refuted, seed_outcome
 from optim_hunter.outputs import output_folder, start_html
@@ -103,6 +103,7 @@ class ClaimsPlugin:
         """Mark what is not `gpu` as `cpu`; run model by model, controls first, verdicts after their seeds."""
         try:
             self.registrations.check_expected({case.claim.id: case.claim for case in self.collected.values()})
+            check_partners((case.claim for case in self.collected.values()), self.registrations.locked)
             check_bounds(self.bounds or {}, [case.claim for case in self.collected.values()])
             self._mark(items)
         except UserError as error:
