@@ -13,6 +13,7 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from optim_hunter.claim import UserError
+from optim_hunter.models.planted_decoys import backup_pair, discarded_head, erased_mlp, indirect_layer
 from optim_hunter.models.planted_marks import base_rate, output_neurons
 from optim_hunter.models.planted_mlps import before_last_mlp, late_mlp
 from optim_hunter.models.planted_parts import (
@@ -127,6 +128,10 @@ BUILDS: dict[str, Build] = {
     "planted:late-mlp": late_mlp,
     "planted:output-head": output_head,
     "planted:output-neurons": output_neurons,
+    "planted:backup-pair": backup_pair,
+    "planted:discarded-head": discarded_head,
+    "planted:erased-mlp": erased_mlp,
+    "planted:indirect-layer": indirect_layer,
 }
 NAMES: tuple[str, ...] = tuple(name + suffix for name in BUILDS for suffix in ("", "-twin"))
 

@@ -56,29 +56,34 @@ def _made_visible_by(
     generator = torch.Generator().manual_seed(3)
     model = blank_model(tokenizer, layout.period, layers=DEPTH, heads=2)
     embed_basics(model, tokenizer, generator)
-    _embed_codes(model, tokenizer, generator)
+    embed_codes(model, tokenizer, generator)
     for layer in range(DEPTH):
-        _idle_attention(model, layer, generator)
+        idle_attention(model, layer, VISIBLE, generator)
         if layer not in writers:
             mlp_unit(model, swapped.get(layer, layer), 0, CONSTANT, noise(model, VISIBLE, NOISE, generator))
     for layer in writers:
         for unit, (source, target) in enumerate(zip(HIDDEN, VISIBLE, strict=True)):
             mlp_unit(model, swapped.get(layer, layer), unit, source, basis(model, target, 1 / len(writers)))
-    copier = head_of(model, COPY_LAYER, 0)
-    attend_at_distance(copier, layout.output, layout.period)
-    copy_through(copier, HIDDEN, HIDDEN)
+    copy_last_output(model, layout)
     return model
 
 
-def _idle_attention(model: LlamaForCausalLM, layer: int, generator: torch.Generator) -> None:
+def copy_last_output(model: LlamaForCausalLM, layout: Layout) -> None:
+    """Make head 0 of layer 3 bring the hidden code of the last example's output."""
+    copier = head_of(model, COPY_LAYER, 0)
+    attend_at_distance(copier, layout.output, layout.period)
+    copy_through(copier, HIDDEN, HIDDEN)
+
+
+def idle_attention(model: LlamaForCausalLM, layer: int, target: range, generator: torch.Generator) -> None:
     """Diffuse heads, of which the second writes a pseudo-random vector; the head that copies stays free."""
-    if layer != COPY_LAYER:
-        idle(head_of(model, layer, 0), generator)
-    idle(head_of(model, layer, 1), generator)
-    write_always(head_of(model, layer, 1), noise(model, VISIBLE, NOISE, generator))
+    for head in range(model.config.num_attention_heads):
+        if (layer, head) != (COPY_LAYER, 0):
+            idle(head_of(model, layer, head), generator)
+    write_always(head_of(model, layer, 1), noise(model, target, NOISE, generator))
 
 
-def _embed_codes(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, generator: torch.Generator) -> None:
+def embed_codes(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, generator: torch.Generator) -> None:
     """A pseudo-random code of norm 1 for each token: hidden in integers' embeddings, read by the unembedding."""
     embedding, unembedding = model.model.embed_tokens.weight, model.lm_head.weight
     drawn = torch.randn(len(tokenizer), len(VISIBLE), generator=generator)

@@ -85,6 +85,14 @@ ENTRIES: Mapping[str, Entry] = {
     "planted:output-head-twin": Entry(planted=True),
     "planted:output-neurons": Entry(planted=True),
     "planted:output-neurons-twin": Entry(planted=True),
+    "planted:backup-pair": Entry(planted=True),
+    "planted:backup-pair-twin": Entry(planted=True),
+    "planted:discarded-head": Entry(planted=True),
+    "planted:discarded-head-twin": Entry(planted=True),
+    "planted:erased-mlp": Entry(planted=True),
+    "planted:erased-mlp-twin": Entry(planted=True),
+    "planted:indirect-layer": Entry(planted=True),
+    "planted:indirect-layer-twin": Entry(planted=True),
     "planted:comma-raises-but": Entry(kind="linear", planted=True),
     "planted:comma-raises-but-twin": Entry(kind="linear", planted=True),
     "planted:was-raises-so": Entry(kind="linear", planted=True),
@@ -253,7 +261,7 @@ def _open_fetched(name: str, device: str, dtype: str) -> LanguageModel:
 
 def _open_planted(name: str, device: str) -> LanguageModel:
     """A planted model, in float32 whatever dtype the claims run in: its answer is built in to that precision."""
-    from optim_hunter.models import planted, planted_marks, planted_mlps, planted_parts
+    from optim_hunter.models import planted, planted_decoys, planted_marks, planted_mlps, planted_parts
     from optim_hunter.models.language import LanguageModel
     from optim_hunter.models.loading import freeze
 
@@ -262,7 +270,7 @@ def _open_planted(name: str, device: str) -> LanguageModel:
 
     tokenizer = planted_parts.number_tokenizer()
     provenance = Provenance("built by optim_hunter.models.planted", None, None, "MIT", "its answer was built in")
-    modules = planted, planted_marks, planted_mlps, planted_parts
+    modules = planted, planted_decoys, planted_marks, planted_mlps, planted_parts
     fingerprint = _fingerprint(*(inspect.getsource(module) for module in modules))
     context = planted_parts.CONTEXT
     return LanguageModel(name, tokenizer, provenance, device, "float32", context, fingerprint, build)
