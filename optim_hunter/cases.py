@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import optim_hunter.models.registry as registry
-from optim_hunter.claim import Claim, Measure, Profile, Protocol, Verdict, parse_seeds
+from optim_hunter.claim import Claim, Measure, Profile, Protocol, Verdict, definition_hash, parse_seeds
 from optim_hunter.tasks.regression import RegressionTask
 
 ANSWERED = {"answer", "regressors"}
@@ -40,9 +40,14 @@ class Case:
         return None if self.is_control else getattr(self.measure, "__published_profile__", None)
 
     @property
+    def measure_code(self) -> str:
+        """The code of the measure, as it was when the claim was imported."""
+        return str(self.measure.__measure_code__)  # type: ignore[attr-defined]
+
+    @property
     def definition_hash(self) -> str:
-        """The hash of what is claimed, taken when the claim was imported."""
-        return str(self.measure.__definition_hash__)  # type: ignore[attr-defined]
+        """The hash of what is claimed."""
+        return definition_hash(self.claim.definition(), self.measure_code)
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -32,6 +32,8 @@ NEEDS = {
     "induction": "attention of the test case's labels to what followed the same places of the examples",
     "activations": "activations of MLP neurons at output and feature tokens, in the last layers",
     "regressors": "what each regressor predicts from the same examples",
+    "block_ablation": "what the pair's logit difference loses when runs of attention blocks or MLPs are ablated",
+    "head_ablation": "what it loses when a head is ablated",
 }
 """What a claim may ask to be shown of a prompt."""
 
@@ -202,16 +204,20 @@ Profile = Callable[[Any], Mapping[str, float]]
 """observation → labelled numbers, which the report averages over the seeds and draws."""
 
 
-def definition_hash(claim: Claim, measure: Measure) -> str:
-    """sha256 over the definition and the measure's code; comments, layout and docstrings do not count."""
+def measure_code(measure: Measure) -> str:
+    """The code of a measure by which it is known: without decorators, comments, layout and docstring."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(measure)))
     function = tree.body[0]
     assert isinstance(function, ast.FunctionDef)
     function.decorator_list = []
     if ast.get_docstring(function) is not None:
         function.body = function.body[1:]
-    content = json.dumps([claim.definition(), ast.unparse(function)], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()
+    return ast.unparse(function)
+
+
+def definition_hash(definition: Mapping[str, Any], code: str) -> str:
+    """sha256 over `Claim.definition` and `measure_code`."""
+    return hashlib.sha256(json.dumps([definition, code], sort_keys=True).encode()).hexdigest()
 
 
 def claim(
@@ -221,13 +227,13 @@ def claim(
 
     The function takes `observation` and returns one number, or one for each condition by name. A seed
     without a number raises `NoValue` with the reason. `profile` only draws, and `published_profile` is drawn beside
-    it: what the paper printed under the same labels. Neither decides anything. The definition
-    is hashed here and now, so that a file edited during a long run is not taken for the one that runs.
+    it: what the paper printed under the same labels. Neither decides anything. The code
+    is read here and now, so that a file edited during a long run is not taken for the one that runs.
     """
 
     def mark(measure: Measure) -> Measure:
         measure.__claim__ = definition  # type: ignore[attr-defined]
-        measure.__definition_hash__ = definition_hash(definition, measure)  # type: ignore[attr-defined]
+        measure.__measure_code__ = measure_code(measure)  # type: ignore[attr-defined]
         measure.__profile__ = profile  # type: ignore[attr-defined]
         measure.__published_profile__ = published_profile  # type: ignore[attr-defined]
         return measure

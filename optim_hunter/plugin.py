@@ -16,10 +16,11 @@ import optim_hunter.models.registry as models
 from optim_hunter.bounds import check_bounds, read_bounds
 from optim_hunter.cases import Case, asked_for, cases_of, models_of
 from optim_hunter.claim import Claim, UserError, Verdict, check_partners, parse_seeds
+from optim_hunter.lock import LOCK, register
 from optim_hunter.options import option, pytest_addoption
 from optim_hunter.outcomes import Invalid, Missing, Refuted, seed_outcome
 from optim_hunter.outputs import output_folder, start_html
-from optim_hunter.registration import Registrations, read_registrations, write_lock
+from optim_hunter.registration import Registrations, read_registrations
 from optim_hunter.stats.pooled import check_statistics
 from optim_hunter.tasks.corpus import check_corpus, packaged_record, read_corpus
 
@@ -214,8 +215,12 @@ class ClaimsPlugin:
         """With `--claims-register`, write the lock instead of running."""
         if not self.config.option.claims_register:
             return None
-        path = write_lock(self.registrations, self.collected.values())
-        self._print(f"registered {len({case.claim.id for case in self.collected.values()})} claims in {path}")
+        try:
+            done = register(self.registrations.folder / LOCK, self.collected.values())
+        except UserError as error:
+            raise pytest.UsageError(str(error)) from None
+        for line in done.lines():
+            self._print(line)
         return True
 
     # items
@@ -266,8 +271,8 @@ class ClaimsPlugin:
         from optim_hunter.evidence.ledger import entry_of
 
         case = decision.case
-        standing = self.registrations.standing(case.claim.id, case.definition_hash)
-        entry = entry_of(decision, self.run, self.expected(case), standing, self.again[case.key])
+        standing = self.registrations.standing(case)
+        entry = entry_of(decision, self.run, self.expected(case), standing.entry(), self.again[case.key])
         item.stash[ENTRY] = entry
         item.user_properties += [(name, entry[name]) for name in ("verdict", "effect", "n", "p_adjusted")]
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from optim_hunter.amendments import Amendment, amendments
 from optim_hunter.cases import Case
 from optim_hunter.claim import Claim, UserError, Verdict
+from optim_hunter.lock import LOCK, UNCOMMITTED, read_lock
 from optim_hunter.tasks.corpus import packaged_record
 from optim_hunter.tasks.regression import RegressionTask
 
-LOCK = "register.lock"
 EXPECTED = "expected.toml"
 HASH = re.compile("[0-9a-f]{12,64}")
 
@@ -39,6 +38,23 @@ class Expectation:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """How a claim stands to what was registered of it, when and at which commit; None where nothing was."""
+
+    label: Literal["registered", "amended", "unregistered"]
+    date: str | None = None
+    commit: str | None = None
+    amendments: tuple[Amendment, ...] = ()
+
+    def entry(self) -> dict[str, Any]:
+        """The same as a part of a ledger's entry."""
+        if self.date is None:
+            return {"registration": self.label}
+        changed = {"amendments": [asdict(one) for one in self.amendments]} if self.amendments else {}
+        return {"registration": self.label, "registered": {"date": self.date, "commit": self.commit}} | changed
+
+
+@dataclass(frozen=True)
 class Registrations:
     """The folder that holds lock and expectations, and what they say."""
 
@@ -54,11 +70,15 @@ class Registrations:
             stated = tuple(one for one in stated if digest.startswith(one.sha256))
         return stated[0].verdict if stated else None
 
-    def standing(self, claim_id: str, definition_hash: str) -> str:
-        """`registered`, `amended` since, or `unregistered`."""
-        if claim_id not in self.locked:
-            return "unregistered"
-        return "registered" if self.locked[claim_id]["definition_hash"] == definition_hash else "amended"
+    def standing(self, case: Case) -> Standing:
+        """How a claim stands to what was registered of it."""
+        entry = self.locked.get(case.claim.id)
+        if entry is None:
+            return Standing("unregistered")
+        date, commit = entry["date"], entry.get("commit", UNCOMMITTED)
+        if entry["definition_hash"] == case.definition_hash:
+            return Standing("registered", date, commit)
+        return Standing("amended", date, commit, amendments(entry, case.claim.definition(), case.measure_code))
 
     def check_expected(self, collected: Mapping[str, Claim]) -> None:
         """Refuse an expectation about a claim or protocol that does not exist, or about a corpus that is not read.
@@ -89,41 +109,7 @@ def read_registrations(root: Path) -> Registrations:
         UserError: one of them cannot be read; names the file and the mistake.
     """
     folder = root / "claims" if (root / "claims").is_dir() else root
-    return Registrations(folder, _read_lock(folder / LOCK), _read_expected(folder / EXPECTED))
-
-
-def write_lock(registrations: Registrations, cases: Iterable[Case]) -> Path:
-    """Write the hash of every definition, keeping the date of those that did not change."""
-    today = datetime.now(UTC).date().isoformat()
-    entries = dict(registrations.locked)
-    for claim, digest in {case.claim.id: (case.claim, case.definition_hash) for case in cases}.values():
-        if registrations.standing(claim.id, digest) != "registered":
-            earlier = _history(entries.get(claim.id))
-            entries[claim.id] = {
-                "definition_hash": digest, "family": claim.family, "date": today, "earlier": earlier,
-            }  # fmt: skip
-    path = registrations.folder / LOCK
-    path.write_text(json.dumps({"schema": 1, "claims": entries}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    return path
-
-
-def _history(entry: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """What was registered before, oldest first: a definition that is replaced is not forgotten."""
-    if entry is None:
-        return []
-    return [*entry.get("earlier", []), {key: entry[key] for key in ("definition_hash", "date")}]
-
-
-def _read_lock(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        claims: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["claims"]
-    except (ValueError, KeyError, OSError) as error:
-        raise UserError(
-            f"{path} cannot be read ({error}): restore it, or register anew with --claims-register"
-        ) from None
-    return claims
+    return Registrations(folder, read_lock(folder / LOCK), _read_expected(folder / EXPECTED))
 
 
 def _read_expected(path: Path) -> dict[tuple[str, str, str], tuple[Expectation, ...]]:

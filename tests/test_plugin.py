@@ -170,18 +170,6 @@ def expect(pytester, verdict):
     )
 
 
-def test_registering_writes_the_lock_and_a_change_is_amended(pytester, claims):
-    claims(holds=f"return 2 + {NOISE}")
-    result = run(pytester, "--claims-register")
-    result.stdout.fnmatch_lines(["registered 1 claims in *register.lock"])
-    assert not (pytester.path / "reports").exists()
-    run(pytester)
-    assert entries(pytester)["holds"]["registration"] == "registered"
-    claims(holds=f"return 3 + {NOISE}")
-    run(pytester)
-    assert entries(pytester)["holds"]["registration"] == "amended"
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

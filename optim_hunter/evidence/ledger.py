@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -100,14 +101,16 @@ def describe_run(command: str, started: datetime) -> dict[str, Any]:
     }
 
 
-def entry_of(decision: Decision, run: Run, expected: str | None, registration: str, again: str) -> dict[str, Any]:
+def entry_of(
+    decision: Decision, run: Run, expected: str | None, registration: Mapping[str, Any], again: str
+) -> dict[str, Any]:
     """A decision as a ledger entry: plain JSON data, NaN-free.
 
     Args:
         decision: the verdict and what it rests on.
         run: holds the numbers, checks and descriptions.
         expected: the verdict that `claims/expected.toml` states, if it does.
-        registration: `registered`, `amended` or `unregistered`.
+        registration: `registered`, `amended` or `unregistered`; what was registered when, and what changed since.
         again: the command that runs this case again.
     """
     case, claim = decision.case, decision.case.claim
@@ -171,11 +174,11 @@ def _seeds(case: Case, numbers: list[SeedNumber], tested: Tested | None) -> dict
     }
 
 
-def _trust(decision: Decision, run: Run, registration: str) -> dict[str, Any]:
+def _trust(decision: Decision, run: Run, registration: Mapping[str, Any]) -> dict[str, Any]:
     """Why a reader may believe the numbers: registration, controls, instrument checks."""
     return {
         "definition_hash": decision.case.definition_hash,
-        "registration": registration,
+        **registration,
         "control": decision.case.is_control,
         "controls": [
             {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from optim_hunter.amendments import Amendment
 from optim_hunter.evidence.text import probability
 
 SYMBOLS = {"supported": "✓", "refuted": "✗", "inconclusive": "?", "invalid": "!"}
@@ -16,6 +17,7 @@ def summary_lines(ledger: dict[str, Any]) -> Iterator[str]:
         if not entry["control"]:
             where = f"{entry['claim']} on {entry['model']} ({entry['protocol']})"
             yield f"{SYMBOLS[entry['verdict']]} {where}: {_found(entry)}"
+            yield from (f"    {Amendment(**one)}" for one in entry.get("amendments", ()))
     controls = [entry for entry in ledger["claims"] if entry["control"]]
     right = sum(entry["verdict"] == entry["expected"] for entry in controls)
     if controls:
@@ -25,7 +27,8 @@ def summary_lines(ledger: dict[str, Any]) -> Iterator[str]:
 
 
 def _found(entry: dict[str, Any]) -> str:
+    amended = f"; amended since {entry['registered']['date']}" if entry["registration"] == "amended" else ""
     if entry["p_adjusted"] is None:
-        return str(entry["sentence"])
+        return f"{entry['sentence']}{amended}"
     label = " re-analysis;" if entry["reanalysis"] else ""
-    return f"{entry['sentence']};{label} adjusted p {probability(entry['p_adjusted'])}"
+    return f"{entry['sentence']};{label} adjusted p {probability(entry['p_adjusted'])}{amended}"
