@@ -104,11 +104,11 @@ def test_several_positions_are_read_at_once(llama):
 def test_a_batch_without_padding_needs_no_mask():
     stream = Stream.start(2, CPU)
     stream.extend([[1, 2, 3], [4, 5, 6]])
-    assert AttentionPass(stream, 3, None).mask("own", None) is None
-    assert AttentionPass(stream, 3, None).mask("own", 3) is None
-    assert AttentionPass(stream, 3, None).mask("own", 2) is not None
+    assert AttentionPass(stream, 3, None).mask(None, None) is None
+    assert AttentionPass(stream, 3, None).mask(None, 3) is None
+    assert AttentionPass(stream, 3, None).mask(None, 2) is not None
     stream.extend([[1], [2]])
-    assert AttentionPass(stream, 1, None).mask("own", None) is None
+    assert AttentionPass(stream, 1, None).mask(None, None) is None
 
 
 # what prompts share

@@ -6,16 +6,11 @@ all attention blocks and all MLPs; a contribution is to the difference of the pa
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from jaxtyping import Float
 
 from optim_hunter.claim import NoValue
-from optim_hunter.observe.observation import Attribution, RegressionObservation
-
-LATE_FRACTION = 5 / 32
-"""The paper's late MLPs are the last 5 of 32 layers."""
+from optim_hunter.observe.observation import Attribution, RegressionObservation, late_width
 
 
 def pair_contributions(attribution: Attribution) -> Float[np.ndarray, "component"]:
@@ -29,11 +24,6 @@ def shares(contributions: Float[np.ndarray, "component *pair"]) -> Float[np.ndar
     sizes = np.abs(contributions)
     totals = sizes.sum(axis=0)
     return np.divide(sizes, totals, out=np.zeros_like(sizes), where=totals > 0)
-
-
-def late_width(layers: int) -> int:
-    """How many of the last MLPs count as late in a model of this depth: the paper's fraction, rounded, at least 1."""
-    return max(1, math.floor(LATE_FRACTION * layers + 0.5))
 
 
 def mlp_runs(component_shares: Float[np.ndarray, "component"], width: int) -> Float[np.ndarray, "run"]:

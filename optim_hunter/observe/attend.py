@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -40,7 +40,7 @@ class AttentionPass:
     """The pass under way: where its tokens lie, and the attention rows asked of it.
 
     `columns` are the asked queries of each row, counted in the new columns; None asks for no rows. `rows` gets one
-    tensor a layer, over the columns of the stem and then of the stream; `error` the worst relative difference, by
+    tensor a layer, over the columns of the stems and then of the stream; `error` the worst relative difference, by
     row, between an attention output rebuilt from its rows and the one that the model used.
     """
 
@@ -49,13 +49,14 @@ class AttentionPass:
     columns: Int[Tensor, "row position"] | None
     rows: list[Float[Tensor, "row head position key"]] = field(default_factory=list)
     error: Float[Tensor, "row"] | None = None
-    _masks: dict[tuple[str, int | None], Tensor | None] = field(default_factory=dict)
+    _masks: dict[tuple[int | None, int | None], Tensor | None] = field(default_factory=dict)
 
-    def mask(self, part: Literal["stem", "own"], window: int | None) -> Bool[Tensor, "row query key"] | None:
-        """Which keys of the stem, or of the stream's own, a new query sees; made once for all layers alike."""
-        if (part, window) not in self._masks:
-            self._masks[part, window] = self._stem_mask(window) if part == "stem" else self._own_mask(window)
-        return self._masks[part, window]
+    def mask(self, stem: int | None, window: int | None) -> Bool[Tensor, "row query key"] | None:
+        """Which keys of a stem, or (None) of the stream's own, a new query sees; made once for all layers alike."""
+        if (stem, window) not in self._masks:
+            made = self._own_mask(window) if stem is None else self._stem_mask(self.stream.stems[stem], window)
+            self._masks[stem, window] = made
+        return self._masks[stem, window]
 
     def _own_mask(self, window: int | None) -> Bool[Tensor, "row query key"] | None:
         """None where a causal kernel needs no mask."""
@@ -69,10 +70,8 @@ class AttentionPass:
         itself = itself.tril(stream.columns - new).triu(stream.columns - new)
         return seen | itself  # padding sees itself: a query without any key gives NaN
 
-    def _stem_mask(self, window: int | None) -> Bool[Tensor, "row query key"] | None:
+    def _stem_mask(self, stem: Stream, window: int | None) -> Bool[Tensor, "row query key"] | None:
         """None where every query sees the whole stem; one line for each row of the stem where padding alone hides."""
-        stem = self.stream.stem
-        assert stem is not None
         if not self._binds(window):
             return None if bool(stem.present.all()) else stem.present[:, None]
         each = len(self.stream.present) // len(stem.present)
@@ -135,14 +134,13 @@ Part = tuple[Tensor, Tensor, Bool[Tensor, "row query key"] | None]
 
 
 def _parts_of(under_way: AttentionPass, module: Any, key: Tensor, value: Tensor, scoring: Scoring) -> list[Part]:
-    """The stem's keys and values, where there is a stem, then the stream's own."""
-    own = key, value, under_way.mask("own", scoring.window)
-    stem = under_way.stream.stem
-    if stem is None:
-        return [own]
-    assert stem.cache is not None
-    layer: Any = stem.cache.layers[module.layer_idx]
-    return [(layer.keys, layer.values, under_way.mask("stem", scoring.window)), own]
+    """The keys and values of each stem, then the stream's own."""
+    parts = []
+    for place, stem in enumerate(under_way.stream.stems):
+        assert stem.cache is not None
+        layer: Any = stem.cache.layers[module.layer_idx]
+        parts.append((layer.keys, layer.values, under_way.mask(place, scoring.window)))
+    return [*parts, (key, value, under_way.mask(None, scoring.window))]
 
 
 def _scores(query: Tensor, part: Part, scoring: Scoring, causal: bool) -> Float[Tensor, "row head query key"]:

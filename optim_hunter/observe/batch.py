@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from optim_hunter.claim import InvalidInstrument
+from optim_hunter.observe.ablation import ABLATIONS, ablate
 from optim_hunter.observe.attribution import closure_error
 from optim_hunter.observe.checks import require
 from optim_hunter.observe.decoding import Decoding, decode_greedily
@@ -18,7 +19,7 @@ from optim_hunter.observe.induction import label_tokens
 from optim_hunter.observe.instruments import Look, Places, Reading
 from optim_hunter.observe.neurons import group_of, groups
 from optim_hunter.observe.observation import ACTIVATION_LAYERS, Part
-from optim_hunter.observe.parts import PARTS, Sight, Sources
+from optim_hunter.observe.parts import PARTS, Sight, Sources, aim
 from optim_hunter.observe.posed import Posed, answer_tokens, stems
 from optim_hunter.observe.streams import Stream
 from optim_hunter.observe.sums import GroupSums
@@ -31,6 +32,10 @@ Sums = Float[Tensor, "row layer group neuron"]
 
 UNSHARED_TEST_CASE = {"induction", "activations"}
 """Needs that look at the test case's labels, or tell examples from it: it is then run anew for each prompt."""
+
+
+PAIRED = {"attribution", *ABLATIONS}
+"""Needs that compare the baseline's answer with the model's own, which is decoded for them."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class Level:
     @property
     def answers(self) -> bool:
         """Whether any of the tasks needs the greedy answer."""
-        own = any("attribution" in needs and task.pair == "own" for task, needs in self.missing.items())
+        own = any(needs & PAIRED and task.pair == "own" for task, needs in self.missing.items())
         return own or "answer" in self.needs
 
     def sharable(self, row: int) -> list[list[int]]:
@@ -125,11 +130,22 @@ class Batch:
         if stem_sums is not None and seen.sums is not None:
             seen.sums = seen.sums + stem_sums.repeat_interleave(queries, 0)
         decodings = self._decode(prompts, stream, seen, labels) if level.answers else [None] * len(prompts)
+        each = enumerate(zip(prompts, decodings, strict=True))
+        sights = [self._sight(posed, seen, row, decoding) for row, (posed, decoding) in each]
         for task, needs in level.missing.items():
-            for row, (posed, decoding) in enumerate(zip(prompts, decodings, strict=True)):
-                sight = self._sight(posed, seen, row, decoding)
-                for need in (one for one in PARTS if one in needs and posed.query < task.queries_per_seed):
-                    yield Shown(task, posed, need, self._checked(PARTS[need](sight, task), sight))
+            for sight in sights:
+                for need in (one for one in PARTS if one in needs and sight.posed.query < task.queries_per_seed):
+                    yield Shown(task, sight.posed, need, self._checked(PARTS[need](sight, task), sight))
+            for need in (one for one in ABLATIONS if one in needs):
+                yield from self._ablate(task, need, stream, sights)
+
+    def _ablate(self, task: RegressionTask, need: str, stream: Stream, sights: Sequence[Sight]) -> Iterator[Shown]:
+        """All prompts side by side, once their answers are known: that of seed 0 may hold the pair of the others."""
+        aims = [aim(sight, task, need) for sight in sights]
+        parts = ablate(self.engine, stream, aims, self.sources.others(task), need)
+        for sight, part in zip(sights, parts, strict=True):
+            if sight.posed.query < task.queries_per_seed:
+                yield Shown(task, sight.posed, need, self._checked(part, sight))
 
     def _look(self, level: Level, prompts: Sequence[Posed], starts: Sequence[int]) -> Look:
         rows = bool(level.needs & {"attention", "induction"})
@@ -160,8 +176,8 @@ class Batch:
     def _checked(self, part: Part, sight: Sight) -> Part:
         """The part with the checks that hold for every prompt, whatever is asked of it."""
         model, seen = self.engine.model, sight.token
-        prompt = {"residual stream": closure_error(seen.writes, seen.residual)}
-        checks = {**prompt, **part.checks, "model's own logits": self.engine.disagreement}
+        closure = max(closure_error(seen.writes, seen.residual), part.checks.get("residual stream", 0.0))
+        checks = {**part.checks, "residual stream": closure, "model's own logits": self.engine.disagreement}
         try:
             require(checks, model.dtype)
         except InvalidInstrument as error:

@@ -22,12 +22,14 @@ class Decoding:
         baseline: the tokens that the mean baseline's answer would take, with the end of its line.
         answer: the tokens so far.
         parted: what was seen at the token before the answers part, the baseline's token there and the model's.
+        parted_after: how many tokens of the answer stand before that.
         ended: whether the line is complete.
     """
 
     baseline: Sequence[int]
     answer: list[int] = field(default_factory=list)
     parted: tuple[TokenReading, tuple[int, int]] | None = None
+    parted_after: int = 0
     ended: bool = False
 
     def take(self, token: int, seen: Reading, row: int, model: LanguageModel) -> None:
@@ -36,7 +38,7 @@ class Decoding:
         self.answer.append(token)
         expected = self.baseline[step] if step < len(self.baseline) else None
         if self.parted is None and expected is not None and token != expected:
-            self.parted = seen.last_token(row).copied(), (expected, token)
+            self.parted, self.parted_after = (seen.last_token(row).copied(), (expected, token)), step
         self.ended = token in model.end_tokens or "\n" in model.decode([token])
 
 

@@ -215,9 +215,7 @@ def _reading(
 
 
 def _without_padding(stream: Stream, rows: list[Tensor]) -> list[Float[Tensor, "layer head position key"]]:
-    """Attention rows of each prompt over its own tokens, those of its stem first."""
-    present = stream.present
-    if stream.stem is not None:
-        shared = stream.stem.present
-        present = torch.cat([shared.repeat_interleave(len(present) // len(shared), 0), present], 1)
+    """Attention rows of each prompt over its own tokens, those of its stems first."""
+    shared = [one.present.repeat_interleave(len(stream.present) // len(one.present), 0) for one in stream.stems]
+    present = torch.cat([*shared, stream.present], 1)
     return [torch.stack([layer[row][..., tokens] for layer in rows]) for row, tokens in enumerate(present)]

@@ -110,7 +110,7 @@ def intervene(
     stem = engine.start(1)
     engine.advance(stem, [prompt[:first_token]])
     rest = prompt[first_token:]
-    with _kept_input(engine.parts.layers[first_layer]) as inputs:
+    with kept_inputs(engine.parts.layers[first_layer : first_layer + 1]) as inputs:
         clean = engine.read(_continued(engine, stem, 1), [rest], Look(), [label]).last_token(0)
     changed: list[TokenReading] = []
     at_once = max(1, engine.tokens_at_once // len(rest))
@@ -120,7 +120,7 @@ def intervene(
     for start in range(0, len(edits), at_once):
         some = edits[start : start + at_once]
         rows, look = _continued(engine, stem, len(some)), Look(first_layer=first_layer)
-        with _resumed(engine.parts, first_layer, inputs[0]), _edited(engine.parts, some):
+        with resumed(engine.parts, first_layer, inputs[0]), edited(engine.parts, some):
             seen = engine.read(rows, [rest] * len(some), look, [label] * len(some))
         changed += [_with_writes_before(seen.last_token(row), clean, first_layer) for row in range(len(some))]
     for one in (clean, *changed):
@@ -159,26 +159,30 @@ def _places(parts: DecoderParts, prompt: Sequence[int], intervention: Interventi
 
 
 @contextmanager
-def _kept_input(layer: nn.Module) -> Iterator[list[Tensor]]:
-    """The input of a layer in the pass that is made meanwhile."""
+def kept_inputs(layers: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
+    """The inputs of layers, in their order, in the pass that is made meanwhile."""
     inputs: list[Tensor] = []
 
     def keep(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         inputs.append(args[0] if args else kwargs["hidden_states"])
 
-    handle = layer.register_forward_pre_hook(keep, with_kwargs=True)
+    handles = [layer.register_forward_pre_hook(keep, with_kwargs=True) for layer in layers]
     try:
         yield inputs
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
 
 
 @contextmanager
-def _resumed(parts: DecoderParts, first_layer: int, hidden: Float[Tensor, "1 token d_model"]) -> Iterator[None]:
-    """Passes begin at a layer, with its input as it was: the layers before it hand on what the first is given."""
+def resumed(parts: DecoderParts, first_layer: int, hidden: Float[Tensor, "prompt token d_model"]) -> Iterator[None]:
+    """Passes begin at a layer, with its input as it was: the layers before it hand on what the first is given.
+
+    Rows are those of each prompt in turn, the same number of each.
+    """
 
     def given(hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
-        return hidden.expand(len(hidden_states), -1, -1)
+        return hidden.repeat_interleave(len(hidden_states) // len(hidden), 0)
 
     skipped = parts.layers[:first_layer]
     for layer in skipped:
@@ -195,7 +199,7 @@ Edit = tuple[Intervention, Sequence[int]]
 
 
 @contextmanager
-def _edited(parts: DecoderParts, edits: Sequence[Edit]) -> Iterator[None]:
+def edited(parts: DecoderParts, edits: Sequence[Edit]) -> Iterator[None]:
     """Components write in row r what the r-th intervention says; hooks stand before those of the instruments."""
     with ExitStack() as stack:
         for component in dict.fromkeys(component for edit, _ in edits for component in edit.values):

@@ -14,7 +14,9 @@ from optim_hunter.observe.observation import (
     Answer,
     AttentionMass,
     Attribution,
+    BlockAblation,
     Candidates,
+    HeadAblation,
     InductionMass,
     Part,
 )
@@ -46,6 +48,8 @@ KINDS: dict[str, Callable[..., Any]] = {
     "candidates": Candidates,
     "induction": InductionMass,
     "activations": Activations,
+    "block_ablation": BlockAblation,
+    "head_ablation": HeadAblation,
 }
 """Need → what is built of the fields that a file holds: arrays, and JSON with tuples as lists."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -153,6 +154,41 @@ class Activations:
         return means
 
 
+LATE_FRACTION = 5 / 32
+"""The paper's late MLPs are the last 5 of 32 layers."""
+
+
+def late_width(layers: int) -> int:
+    """How many of the last blocks count as late in a model of this depth: the paper's fraction, rounded, at least 1."""
+    return max(1, math.floor(LATE_FRACTION * layers + 0.5))
+
+
+REPLACEMENTS = ("zero", "mean", "resample")
+"""What stands in the place of what a component writes: nothing, the mean over other seeds, another seed's."""
+
+
+@dataclass(frozen=True)
+class BlockAblation:
+    """What ablating blocks takes from the pair's logit difference, at the token that predicts the pair (logits).
+
+    Attributes:
+        difference: logit of the model's own token − logit of the baseline's, as it is.
+        drops: that minus the difference with the blocks of `late_width` consecutive layers replaced, from each layer
+            on; by `REPLACEMENTS`, and of attention (0) and MLPs (1). `resample` is the mean over several other seeds.
+    """
+
+    difference: float
+    drops: Float[np.ndarray, "replacement kind run"]
+
+
+@dataclass(frozen=True)
+class HeadAblation:
+    """The same of every single head."""
+
+    difference: float
+    drops: Float[np.ndarray, "replacement layer head"]
+
+
 @dataclass(frozen=True)
 class Answer:
     """The greedy answer; `pair` are the mean baseline's token and the model's own where they first differ."""
@@ -175,6 +211,10 @@ NOTHING_TO_SHOW: Mapping[str, str] = {
     "candidates": "a regressor cannot be fitted to so few examples (5 nearest neighbours need 5): ask for more",
     "induction": "no label of the test case is two tokens that stand alike in every example",
     "activations": "one example cannot be split into two halves: ask for two examples or more",
+    **dict.fromkeys(
+        ("block_ablation", "head_ablation"),
+        "the model answers as the mean baseline does, or parts from it later than other seeds' answers are long",
+    ),
 }
 """Need → why a prompt may have nothing to show for it."""
 
@@ -243,6 +283,16 @@ class RegressionObservation:
     def activations(self) -> Activations:
         """Mean activations of MLP neurons on outputs and features."""
         return self._look_up("activations")
+
+    @property
+    def block_ablation(self) -> BlockAblation:
+        """What ablating runs of blocks takes from the pair's logit difference."""
+        return self._look_up("block_ablation")
+
+    @property
+    def head_ablation(self) -> HeadAblation:
+        """What ablating each head takes from it."""
+        return self._look_up("head_ablation")
 
     @property
     def regressors(self) -> Mapping[str, float]:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from optim_hunter.claim import NoValue
+from optim_hunter.observe.ablation import ABLATIONS, Aim, OtherSeeds
 from optim_hunter.observe.attribution import attention_mass, attribute
 from optim_hunter.observe.candidates import candidate_logits, predictor_tokens
 from optim_hunter.observe.decoding import Decoding
@@ -36,6 +37,7 @@ class Reference(NamedTuple):
 
 REFERENCES: Mapping[str, Reference] = {
     "attribution": Reference("answer", lambda answer: answer.pair),
+    **dict.fromkeys(ABLATIONS, Reference("answer", lambda answer: answer.pair)),
     "candidates": Reference("candidates", lambda shown: shown and shown.predictor_tokens),
 }
 """The needs that compare tokens, which may be seed 0's for every seed."""
@@ -55,10 +57,12 @@ class Sources:
     Attributes:
         reference: task, need → the tokens of seed 0 that it compares (None: there are none).
         predictions: task, seed, query → what regressors predict, by name.
+        others: task → what components give in the prompts of other seeds.
     """
 
     reference: Callable[[RegressionTask, str], Any]
     predictions: Callable[[RegressionTask, int, int], Mapping[str, float]]
+    others: Callable[[RegressionTask], OtherSeeds]
 
 
 @dataclass(frozen=True)
@@ -98,12 +102,26 @@ def _parted(sight: Sight) -> tuple[TokenReading, Pair] | None:
     return None if same else sight.decoding.parted
 
 
-def _attribution(sight: Sight, task: RegressionTask) -> Part:
+def _compared(sight: Sight, task: RegressionTask, need: str) -> tuple[TokenReading, Pair] | None:
+    """The pair of tokens that a need compares, and what was seen at the token that predicts it."""
     if task.pair == "own":
-        parted = _parted(sight)
-    else:
-        pair = sight.sources.reference(task, "attribution")
-        parted = (sight.token, pair) if pair is not None else None
+        return _parted(sight)
+    pair = sight.sources.reference(task, need)
+    return (sight.token, pair) if pair is not None else None
+
+
+def aim(sight: Sight, task: RegressionTask, need: str) -> Aim:
+    """Where a prompt is touched for a need that compares a pair."""
+    seen, pair = _compared(sight, task, need) or (sight.token, None)
+    decoded = sight.decoding.answer if sight.decoding is not None else []
+    step = sight.decoding.parted_after if sight.decoding is not None and seen is not sight.token else 0
+    token = decoded[step - 1] if step else sight.posed.ids[-1]
+    run = max(0, len(decoded) - 1)  # the last token of an answer is not run
+    return Aim(sight.posed, step, token, run - step + 1, pair, seen.logits)
+
+
+def _attribution(sight: Sight, task: RegressionTask) -> Part:
+    parted = _compared(sight, task, "attribution")
     if parted is None:
         return Part(None, {})
     seen, pair = parted

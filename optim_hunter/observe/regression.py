@@ -8,6 +8,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from optim_hunter.claim import UserError
+from optim_hunter.observe.ablation import OTHER_SEEDS, OtherSeeds
 from optim_hunter.observe.batch import Batch, Missing, Shown
 from optim_hunter.observe.candidates import FITTED
 from optim_hunter.observe.engine import Engine
@@ -39,7 +40,7 @@ class RegressionPass:
         self.pose = lru_cache(POSED_PROMPTS)(partial(pose, engine.model))
         own = {_fitted(task): asked for task, asked in plan.items() if task.pair == "own"}
         self._predictors = Predictors([*FITTED.values()], {"": own}, store.files, "candidates")
-        self._sources = Sources(self._reference, self._predictions)
+        self._sources = Sources(self._reference, self._predictions, lru_cache(None)(self._others))
         self._looked_at = False
         self._left_out: dict[RegressionTask, UserError] = {}
         self._parts: dict[tuple[RegressionTask, int, int, str], Part] = {}
@@ -124,6 +125,10 @@ class RegressionPass:
 
     def _predictions(self, task: RegressionTask, seed: int, query: int) -> Mapping[str, float]:
         return self._predictors.predictions(_fitted(task), seed, query)
+
+    def _others(self, task: RegressionTask) -> OtherSeeds:
+        """Made once a task: what other seeds give in the place of a seed's own."""
+        return OtherSeeds(self.engine, [self.pose(task, seed, 0) for seed in OTHER_SEEDS])
 
     # what is run
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Int
@@ -20,7 +20,7 @@ class Stream:
         cache: keys and values of all columns; None where nothing is continued from here.
         present: False where padding lies.
         positions: place of each token in its row's text; 0 for padding.
-        stem: a stream whose rows these rows continue, each of them the same number of rows in turn.
+        stem: a stream whose rows these rows continue, each of them the same number of rows in turn; it may have a stem.
     """
 
     cache: DynamicCache | None
@@ -35,10 +35,21 @@ class Stream:
         # A cache without configuration keeps all columns, also of layers with a sliding window.
         return cls(DynamicCache() if keep else None, nothing.bool(), nothing, stem)
 
-    def branch(self, rows_each: int) -> Stream:
+    def branch(self, rows_each: int, keep: bool = True) -> Stream:
         """Empty rows that continue this stream, `rows_each` for each of its rows; its cache is shared, not copied."""
         rows = len(self.present) * rows_each
-        return Stream.start(rows, self.present.device, stem=self if self.columns else None)
+        return Stream.start(rows, self.present.device, keep, stem=self if self.columns else None)
+
+    def rewound(self, tokens: Sequence[int]) -> Stream:
+        """The same rows before the last tokens of their own, so many of each; the cache is shared, and hides them."""
+        here_to_end = self.present.flip(1).cumsum(1).flip(1)
+        hidden = here_to_end <= torch.tensor(tokens, device=self.present.device)[:, None]
+        return replace(self, present=self.present & ~hidden)
+
+    @property
+    def stems(self) -> list[Stream]:
+        """The streams that this one continues, the first of all first."""
+        return [] if self.stem is None else [*self.stem.stems, self.stem]
 
     @property
     def columns(self) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 PASS_SOURCES = (
     "models/language.py",
     "models/loading.py",
+    "observe/ablation.py",
     "observe/agreement.py",
     "observe/attend.py",
     "observe/attribution.py",
@@ -20,6 +21,7 @@ PASS_SOURCES = (
     "observe/engine.py",
     "observe/induction.py",
     "observe/instruments.py",
+    "observe/interventions.py",
     "observe/kept.py",
     "observe/layouts.py",
     "observe/logits.py",
