@@ -19,9 +19,9 @@ from optim_hunter.models.language import LanguageModel
 from optim_hunter.models.sources import Folder, Provenance
 from optim_hunter.observe import checks
 from optim_hunter.observe.choices import LinearChooser
-from optim_hunter.observe.choices_language import KeptChoices, LanguageChooser, language_choices
+from optim_hunter.observe.choices_language import KeptChoices, LanguageChooser, language_choices, prompts_before
 from optim_hunter.observe.engine import Engine
-from optim_hunter.observe.next_words import next_words, prompt_of, share_rows
+from optim_hunter.observe.next_words import next_words, share_rows
 from optim_hunter.observe.store import Store
 from optim_hunter.subjects.language import LanguageSubject
 from optim_hunter.subjects.subject import Options
@@ -36,7 +36,7 @@ GROUP = (" and", " but", " so")
 CORPUS = planted_corpus(next(iter(PLANTED)))
 TRAINED_ON = (
     *CORPUS.stories[:300],
-    "Tom and Sue “ran” but fell, so they cried — and laughed. 🙂 " * 20,
+    "Tom and Sue “ran” but fell, so they cried — and laughed.\n 🙂 é " * 20,
 )
 WINDOW_TOKENIZER = train_tokenizer(corpus_of("small", SEPARATOR.join(TRAINED_ON), ""), 400)
 BOS = "<s>"
@@ -85,31 +85,47 @@ def windows_of(stories, context=8):
     return corpus, find_windows(WINDOW_TOKENIZER, stories, GROUP, context)
 
 
-def shown(corpus, windows, view):
-    """The text of each window, made from bytes: a character that is cut at the window's start is left out."""
-    lengths = [len(name) for name in token_names(WINDOW_TOKENIZER)]
-    texts = []
+def shown(model, corpus, windows, view):
+    """What a model is to read, counted in bytes: its own tokens that lie in the window whole, BOS before a story."""
+    tokenizer, ours = model.tokenizer, [len(name) for name in token_names(WINDOW_TOKENIZER)]
+    bos = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
+    prompts = []
     for story, place in zip(windows.story, windows.place, strict=True):
         ids = WINDOW_TOKENIZER.encode(corpus.stories[story]).ids
         first = 0 if view == "story" else place - windows.tokens.shape[1]
-        start, stop = (sum(lengths[token] for token in ids[:end]) for end in (first, place))
-        texts.append(corpus.stories[story].encode()[start:stop].lstrip(bytes(range(0x80, 0xC0))).decode())
-    return texts
+        start, stop = (sum(ours[token] for token in ids[:end]) for end in (first, place))
+        before = corpus.stories[story].encode()[:stop]
+        read = tokenizer(before.decode(), add_special_tokens=False).input_ids
+        lengths = token_bytes(tokenizer, read)
+        assert sum(lengths) - stop in (0, 1)  # 1 where the tokenizer has put a space before the text
+        while first and stop - sum(lengths) < start:
+            lengths.pop(0), read.pop(0)
+        while first and before[stop - sum(lengths) :][:1] in CONTINUATION:
+            lengths.pop(0), read.pop(0)
+        prompts.append([*([] if first else bos), *read])
+    return prompts
 
 
-def by_its_own_code(model, texts):
-    """transformers' eager attention, one text after the other, without padding."""
+CONTINUATION = [bytes([byte]) for byte in range(0x80, 0xC0)]
+
+
+def token_bytes(tokenizer, ids):
+    """Of a name in the byte alphabet one a letter; of a piece with ▁ for a space those of its UTF-8."""
+    names = tokenizer.convert_ids_to_tokens(ids)
+    if "▁and" in tokenizer.get_vocab():
+        return [len(name.replace("▁", " ").encode()) for name in names]
+    return [len(name) for name in names]
+
+
+def by_its_own_code(model, prompts):
+    """transformers' eager attention, one prompt after the other, without padding."""
     tokenizer, module = model.tokenizer, model.module
     spelled = {"▁" + word[1:] if "▁and" in tokenizer.get_vocab() else "Ġ" + word[1:]: word for word in GROUP}
     words = tokenizer.convert_tokens_to_ids(list(spelled))
-    bos = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
     usual = module.config._attn_implementation
     module.set_attn_implementation("eager")
     try:
-        said = []
-        for text in texts:
-            ids = [*bos, *tokenizer(text, add_special_tokens=False).input_ids]
-            said.append(module(torch.tensor([ids])).logits[0, -1, words].log_softmax(0).numpy())
+        said = [module(torch.tensor([ids])).logits[0, -1, words].log_softmax(0).numpy() for ids in prompts]
     finally:
         module.set_attn_implementation(usual)
     return np.array(said)
@@ -126,15 +142,13 @@ STORIES = st.lists(
 @pytest.mark.parametrize("view", ["window", "story"])
 @settings(max_examples=12, deadline=None)
 @given(stories=STORIES)
-def test_both_views_say_what_the_model_says_of_each_text_alone(name, view, stories):
+def test_both_views_say_what_the_model_says_of_each_window_alone(name, view, stories):
     corpus, windows = windows_of(stories)
-    texts = shown(corpus, windows, view)
-    if name == "sentencepiece":
-        texts = [text.removeprefix(" ") for text in texts]  # the tokenizer puts it back
+    prompts = shown(MODELS[name], corpus, windows, view)
     said = language_choices(Engine(MODELS[name]), windows, corpus, GROUP, view)
     assert said.shape == (len(windows.labels), len(GROUP))
-    if texts:
-        np.testing.assert_allclose(said, by_its_own_code(MODELS[name], texts), atol=1e-4)
+    if prompts:
+        np.testing.assert_allclose(said, by_its_own_code(MODELS[name], prompts), atol=1e-4)
     np.testing.assert_allclose(np.exp(said).sum(1), 1)
 
 
@@ -144,7 +158,7 @@ def test_every_architecture_is_read_where_its_own_code_reads_it(architecture):
     corpus, windows = windows_of(TRAINED_ON[:4])
     for view in ("window", "story"):
         said = language_choices(Engine(model), windows, corpus, GROUP, view)
-        np.testing.assert_allclose(said, by_its_own_code(model, shown(corpus, windows, view)), atol=1e-4)
+        np.testing.assert_allclose(said, by_its_own_code(model, shown(model, corpus, windows, view)), atol=1e-4)
 
 
 def test_a_window_alone_is_said_the_same_of_as_in_a_batch():
@@ -164,8 +178,8 @@ def test_one_pass_over_each_story_gives_all_its_windows():
     before = engine.tokens_run, engine.forward_passes
     language_choices(engine, windows, corpus, GROUP, "story")
     last = [np.flatnonzero(windows.story == story)[-1] for story in np.unique(windows.story)]
-    texts = shown(corpus, windows, "story")
-    assert engine.tokens_run - before[0] == sum(len(engine.model.encode(texts[place]).ids) for place in last)
+    prompts = shown(engine.model, corpus, windows, "story")
+    assert engine.tokens_run - before[0] == sum(len(prompts[place]) for place in last)
     assert engine.forward_passes - before[1] == 1
 
 
@@ -179,15 +193,46 @@ def test_rows_hold_every_text_and_none_begins_another(prompts):
         assert next(iter(one.ends.values())) == len(one.tokens) - 1
 
 
-def test_a_text_beyond_the_context_is_cut_from_the_left_behind_bos():
-    text = "Tom and Sue ran but fell. " * 20
-    for name, kept in (("bytes, BOS", 23), ("bytes", 24)):
+def test_bos_stands_before_the_beginning_of_a_story_alone():
+    model = MODELS["bytes, BOS"]
+    corpus, windows = windows_of(["Tom saw Sue, Tom saw Sue, Tom saw Sue and ran, but fell. "])
+    assert windows.place[0] > windows.tokens.shape[1]
+    opening = find_windows(WINDOW_TOKENIZER, corpus.stories, GROUP, int(windows.place[0]))
+    begins = {
+        (view, which): prompts_before(model, some, corpus, view)[0][0] == model.tokenizer.bos_token_id
+        for view in ("window", "story")
+        for which, some in (("opening", opening), ("later", windows))
+    }
+    assert begins == {
+        ("window", "opening"): True,
+        ("window", "later"): False,
+        ("story", "opening"): True,
+        ("story", "later"): True,
+    }
+
+
+def test_of_a_story_beyond_the_context_the_end_is_read_without_bos():
+    corpus, windows = windows_of(["Tom and Sue ran but fell. " * 20])
+    for name in ("bytes, BOS", "bytes"):
         model = replace(MODELS[name], context=24)
-        ids = model.tokenizer(text, add_special_tokens=False).input_ids
-        prompt = prompt_of(model, text)
-        assert len(prompt) == 24
-        assert list(prompt[-kept:]) == ids[-kept:]
-        assert (prompt[0] == model.tokenizer.bos_token_id) == (kept == 23)
+        read = prompts_before(model, windows, corpus, "story")
+        for prompt, whole in zip(read, shown(model, corpus, windows, "story"), strict=True):
+            assert list(prompt) == whole[-24:]
+
+
+def test_a_window_in_which_no_token_of_the_model_begins_is_refused():
+    corpus, windows = windows_of(["Tom saw Sue, Tom saw Sue, Tom saw Sue and ran. "])
+
+    class Whole:
+        """A tokenizer of whole texts."""
+
+        bos_token_id = None
+
+        def __call__(self, text, **_):
+            return {"input_ids": [0], "offset_mapping": [(0, len(text))]}
+
+    with pytest.raises(UserError, match="no token to read before a word"):
+        prompts_before(replace(MODELS["bytes"], tokenizer=Whole()), windows, corpus, "window")
 
 
 def test_memory_that_does_not_suffice_halves_the_rows_and_changes_nothing():
@@ -213,7 +258,7 @@ def test_memory_that_does_not_suffice_halves_the_rows_and_changes_nothing():
 def test_a_word_that_is_no_single_token_is_refused_before_any_pass(name):
     engine = Engine(MODELS[name])
     with pytest.raises(UserError, match="tiny: its tokenizer has no single token for ' hippopotamus'") as caught:
-        next_words(engine, ["Tom"], (" and", " hippopotamus"))
+        next_words(engine, [(0,)], (" and", " hippopotamus"))
     assert "\n" not in str(caught.value)
     assert engine.forward_passes == 0
 
@@ -221,7 +266,7 @@ def test_a_word_that_is_no_single_token_is_refused_before_any_pass(name):
 def test_a_failed_check_is_named(monkeypatch):
     monkeypatch.setitem(checks.TOLERANCES["float32"], "words' logits", -1.0)
     with pytest.raises(InvalidInstrument, match="words' logits"):
-        next_words(Engine(MODELS["bytes"]), ["Tom"], GROUP)
+        next_words(Engine(MODELS["bytes"]), [(0,)], GROUP)
 
 
 # as claims see it
@@ -248,7 +293,7 @@ def test_what_was_said_is_kept_and_shared_by_tasks_with_other_views(tmp_path):
         np.testing.assert_array_equal(said, seen[seed].log_probabilities["story"])
     assert again.forward_passes == 0
     for other in (replace(MODELS["bytes, BOS"], fingerprint="other"), replace(MODELS["bytes, BOS"], dtype="bfloat16")):
-        assert KeptChoices(store, other).get(["Tom"], GROUP) is None
+        assert KeptChoices(store, other).get([(0,)], GROUP) is None
     engine_of_another = Engine(replace(MODELS["bytes, BOS"], fingerprint="other"))
     chooser(store, engine_of_another).observe(0)
     assert engine_of_another.forward_passes > 0

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from optim_hunter.claim import UserError
 from optim_hunter.models.language import LanguageModel
 from optim_hunter.observe.choices import ChoiceObservation, with_views
-from optim_hunter.observe.next_words import NextWords, next_words, word_tokens
+from optim_hunter.observe.next_words import NextWords, Prompt, next_words, word_tokens
 from optim_hunter.observe.store import Store
 from optim_hunter.observe.versions import words_engine
 from optim_hunter.tasks.corpus import Corpus
@@ -42,27 +43,31 @@ def language_choices(
         view: `window` or `story` (`tasks.held_out.VIEWS`).
 
     Raises:
-        UserError: as `next_words`.
+        UserError: as `next_words` and `prompts_before`.
         InvalidInstrument: as `next_words`.
     """
-    return next_words(engine, texts_before(engine.model, windows, corpus, view, group), group).log_probabilities
+    return next_words(engine, prompts_before(engine.model, windows, corpus, view), group).log_probabilities
 
 
-def texts_before(model: LanguageModel, windows: Windows, corpus: Corpus, view: str, group: Sequence[str]) -> list[str]:
-    """What a language model is shown of each window.
+def prompts_before(model: LanguageModel, windows: Windows, corpus: Corpus, view: str) -> list[Prompt]:
+    """The tokens that a language model reads of each window; it tokenizes the story up to the word on its own.
 
-    In the view `story` all that stands before the word; in the view `window` the characters that lie in the window
-    whole. A tokenizer that puts a space before every text gets the window without its leading one, which would be
-    doubled.
+    In the view `story` these are all its tokens, in the view `window` those that begin in the window. BOS stands where
+    the tokenizer has one and the story's beginning is shown, and nowhere else: in the middle of a story it would say
+    that a new one begins. Of more tokens than the model's context holds, the last are read.
+
+    Raises:
+        UserError: a window in which no token of the model begins.
     """
     stories = {story: corpus.stories[story] for story in np.unique(windows.story).tolist()}
     offsets = {story: _offsets(windows, text) for story, text in stories.items()}
     reach = windows.tokens.shape[1] if view == "window" else None
-    places = zip(windows.story.tolist(), windows.place.tolist(), strict=True)
-    texts = [
-        _text_before(stories[story], offsets[story], place, place - reach if reach else 0) for story, place in places
-    ]
-    return [text.removeprefix(" ") for text in texts] if _puts_a_space_first(model, group[0]) else texts
+    prompts = []
+    for story, place in zip(windows.story.tolist(), windows.place.tolist(), strict=True):
+        first = place - reach if reach else 0
+        before = stories[story][: offsets[story][place][0]]
+        prompts.append(_prompt(model, before, _begins(offsets[story], first)))
+    return prompts
 
 
 def _offsets(windows: Windows, story: str) -> list[tuple[int, int]]:
@@ -70,15 +75,21 @@ def _offsets(windows: Windows, story: str) -> list[tuple[int, int]]:
     return list(windows.tokenizer.encode(story, add_special_tokens=False).offsets)
 
 
-def _text_before(story: str, offsets: Sequence[tuple[int, int]], place: int, first: int) -> str:
-    """From token `first` up to token `place`, without a character that began before `first`."""
-    before = offsets[first - 1][1] if first else 0
-    return story[max(offsets[first][0], before) : offsets[place][0]]
+def _begins(offsets: Sequence[tuple[int, int]], first: int) -> int:
+    """The first character of token `first` that no token before it has a part of."""
+    return max(offsets[first][0], offsets[first - 1][1]) if first else 0
 
 
-def _puts_a_space_first(model: LanguageModel, word: str) -> bool:
-    """Whether a word that begins a text gets the token that it has behind a space."""
-    return model.encode(word.removeprefix(" ")).ids[-1:] == list(word_tokens(model, [word]))
+def _prompt(model: LanguageModel, before: str, start: int) -> Prompt:
+    """The model's tokens of the text before a word, from the first that begins at character `start` or later.
+
+    BOS counts as at 0.
+    """
+    encoded = model.encode(before)
+    kept = [token for token, (begin, _) in zip(encoded.ids, encoded.offsets, strict=True) if begin >= start]
+    if not kept:
+        raise UserError(f"{model.name}: no token to read before a word: ask for a larger context")
+    return tuple(kept[-model.context :])
 
 
 class KeptChoices:
@@ -99,28 +110,28 @@ class KeptChoices:
             "engine": words_engine(),
         }
 
-    def get(self, texts: Sequence[str], group: Sequence[str]) -> NextWords | None:
-        """What is known of the words after these texts."""
-        key = self._key(texts, group)
-        if key["texts"] not in self._seen and self._store is not None:
+    def get(self, prompts: Sequence[Prompt], group: Sequence[str]) -> NextWords | None:
+        """What is known of the words after these prompts."""
+        key = self._key(prompts, group)
+        if key["prompts"] not in self._seen and self._store is not None:
             kept = self._store.get(key)
             if kept is not None:
                 self.taken += 1
-                self._seen[key["texts"]] = NextWords(kept.arrays["log_probabilities"], kept.header["checks"])
-        return self._seen.get(key["texts"])
+                self._seen[key["prompts"]] = NextWords(kept.arrays["log_probabilities"], kept.header["checks"])
+        return self._seen.get(key["prompts"])
 
-    def put(self, texts: Sequence[str], group: Sequence[str], said: NextWords) -> None:
+    def put(self, prompts: Sequence[Prompt], group: Sequence[str], said: NextWords) -> None:
         """Keep it."""
-        key = self._key(texts, group)
-        self._seen[key["texts"]] = said
+        key = self._key(prompts, group)
+        self._seen[key["prompts"]] = said
         if self._store is not None:
             arrays = {"log_probabilities": said.log_probabilities}
             self._store.put(key, {"checks": dict(said.checks)}, arrays)
 
-    def _key(self, texts: Sequence[str], group: Sequence[str]) -> dict[str, Any]:
-        """Texts and words as they are: corpus, windows and view matter only as far as they make these."""
-        shown = hashlib.sha256(json.dumps([list(group), list(texts)]).encode()).hexdigest()
-        return {**self._model, "texts": shown}
+    def _key(self, prompts: Sequence[Prompt], group: Sequence[str]) -> dict[str, Any]:
+        """Prompts and words as they are: corpus, windows and view matter only as far as they make these."""
+        shown = hashlib.sha256(json.dumps([list(group), list(prompts)]).encode()).hexdigest()
+        return {**self._model, "prompts": shown}
 
 
 class LanguageChooser:
@@ -164,18 +175,18 @@ class LanguageChooser:
         checks = _worst([one.checks for one in said.values()])
         return with_views(observation, {view: one.log_probabilities for view, one in said.items()}, checks)
 
-    def _texts(self, seed: int, view: str) -> list[str]:
+    def _prompts(self, seed: int, view: str) -> list[Prompt]:
         windows = self.linear.windows.of_stories(self.linear.split.part(self.linear.task, seed))
-        return texts_before(self.engine.model, windows, self.linear.corpus, view, self.linear.task.group)
+        return prompts_before(self.engine.model, windows, self.linear.corpus, view)
 
     def _lacks(self, seed: int, view: str) -> bool:
-        return self._kept.get(self._texts(seed, view), self.linear.task.group) is None
+        return self._kept.get(self._prompts(seed, view), self.linear.task.group) is None
 
     def _said(self, seed: int, view: str) -> NextWords:
-        group, texts = self.linear.task.group, self._texts(seed, view)
-        if self._kept.get(texts, group) is None:
+        group, prompts = self.linear.task.group, self._prompts(seed, view)
+        if self._kept.get(prompts, group) is None:
             self._ask([one for one in self._beside(seed) if self._lacks(one, view)], view)
-        said = self._kept.get(texts, group)
+        said = self._kept.get(prompts, group)
         assert said is not None
         return said
 
@@ -188,10 +199,10 @@ class LanguageChooser:
 
     def _ask(self, seeds: Sequence[int], view: str) -> None:
         """Run seeds side by side, and keep what was said of each."""
-        group, texts = self.linear.task.group, [self._texts(seed, view) for seed in seeds]
-        said = next_words(self.engine, [text for of_seed in texts for text in of_seed], group)
-        ends = np.cumsum([len(of_seed) for of_seed in texts])[:-1]
-        for of_seed, found in zip(texts, np.split(said.log_probabilities, ends), strict=True):
+        group, prompts = self.linear.task.group, [self._prompts(seed, view) for seed in seeds]
+        said = next_words(self.engine, [prompt for of_seed in prompts for prompt in of_seed], group)
+        ends = np.cumsum([len(of_seed) for of_seed in prompts])[:-1]
+        for of_seed, found in zip(prompts, np.split(said.log_probabilities, ends), strict=True):
             self._kept.put(of_seed, group, NextWords(found, said.checks))
 
 

@@ -25,23 +25,24 @@ CARRIER = "x"
 """A text that a word is put behind to see its token; some tokenizers write a word that begins a text otherwise."""
 
 Prompt = tuple[int, ...]
+"""Tokens that are read before a word."""
 
 
 @dataclass(frozen=True)
 class NextWords:
-    """What a model said after each text.
+    """What a model said after each prompt.
 
     `log_probabilities` are logarithms (nats) of the words' probabilities, which sum to 1 among themselves; `checks`
     are instrument checks.
     """
 
-    log_probabilities: Float[np.ndarray, "text word"]
+    log_probabilities: Float[np.ndarray, "prompt word"]
     checks: Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class Row:
-    """Tokens that are run once, and which texts end where in them: text → place of its last token, the last first."""
+    """Tokens that are run once, and which prompts end where: prompt → place of its last token, the last first."""
 
     tokens: Prompt
     ends: Mapping[int, int]
@@ -64,26 +65,24 @@ def word_tokens(model: LanguageModel, words: Sequence[str]) -> tuple[int, ...]:
     return tuple(ids[-1] for ids in pieces)
 
 
-def next_words(engine: Engine, texts: Sequence[str], words: Sequence[str]) -> NextWords:
-    """Softmax over the logits of the words alone, after each text.
+def next_words(engine: Engine, prompts: Sequence[Prompt], words: Sequence[str]) -> NextWords:
+    """Softmax over the logits of the words alone, after each prompt.
 
-    The model reads the text with BOS before it where its tokenizer has one; of a text longer than its context, the
-    end that fits behind BOS. Texts whose tokens begin alike share a row, so that all texts that end in the same story
-    take one pass over it.
+    Prompts that begin alike share a row, so that all that end in the same story take one pass over it.
 
     Raises:
-        UserError: a word that is no single token of the model, a text without tokens, a model that cannot be opened, or
-            memory that does not suffice for one row.
+        UserError: a word that is no single token of the model, a model that cannot be opened, or memory that does not
+            suffice for one row.
         InvalidInstrument: the pass does not compute what the model's own code does, or gives NaN.
     """
     tokens = word_tokens(engine.model, words)
-    rows = share_rows([prompt_of(engine.model, text) for text in texts])
+    rows = share_rows(prompts)
     engine.open()
-    logits, errors = np.zeros((len(texts), len(words))), [0.0]
+    logits, errors = np.zeros((len(prompts), len(words))), [0.0]
     for batch, seen in _read_all(engine, rows, tokens):
         for row, row_logits in zip(batch, seen.logits.tolist(), strict=True):
-            for text, found in zip(row.ends, row_logits, strict=False):
-                logits[text] = found
+            for prompt, found in zip(row.ends, row_logits, strict=False):
+                logits[prompt] = found
         errors.append(seen.error)
     checks = {
         "words' logits": float(np.max(errors)),  # a NaN stays one
@@ -94,38 +93,25 @@ def next_words(engine: Engine, texts: Sequence[str], words: Sequence[str]) -> Ne
     return NextWords(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True), checks)
 
 
-def prompt_of(model: LanguageModel, text: str) -> Prompt:
-    """The tokens of a text, from the left no more than the model's context holds; BOS stays where there is one.
-
-    Raises:
-        UserError: the text has no tokens.
-    """
-    ids = model.encode(text).ids
-    if not ids:
-        raise UserError(f"{model.name}: no token to read before a word: ask for a larger context")
-    bos = ids[:1] if ids[0] == model.tokenizer.bos_token_id else []
-    return tuple(ids if len(ids) <= model.context else [*bos, *ids[len(ids) - model.context + len(bos) :]])
-
-
 def share_rows(prompts: Sequence[Prompt]) -> list[Row]:
     """Rows that hold all prompts, each from the row's start; the longest row first.
 
     In the order of their tokens a prompt stands directly before those that go on from it.
     """
     rows: list[tuple[Prompt, dict[int, int]]] = []
-    for text in sorted(range(len(prompts)), key=prompts.__getitem__, reverse=True):
-        prompt = prompts[text]
+    for place in sorted(range(len(prompts)), key=prompts.__getitem__, reverse=True):
+        prompt = prompts[place]
         if not rows or rows[-1][0][: len(prompt)] != prompt:
             rows.append((prompt, {}))
-        rows[-1][1][text] = len(prompt) - 1
+        rows[-1][1][place] = len(prompt) - 1
     return sorted((Row(*row) for row in rows), key=lambda row: (-len(row.tokens), row.tokens))
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """The words' logits where texts end (behind a row's own texts repeated), and how far they are from the model's."""
+    """The words' logits where prompts end (behind a row's own, repeated), and how far they are from the model's."""
 
-    logits: Float[Tensor, "row text word"]
+    logits: Float[Tensor, "row prompt word"]
     error: float
 
 
@@ -151,7 +137,7 @@ def _read_all(engine: Engine, rows: Sequence[Row], tokens: Sequence[int]) -> Ite
 
 @torch.inference_mode()
 def _read_into(found: list[_Seen], engine: Engine, rows: Sequence[Row], tokens: Sequence[int]) -> None:
-    """One pass over rows: the logits of the words alone at the places where texts end."""
+    """One pass over rows: the logits of the words alone at the places where prompts end."""
     most = max(len(row.ends) for row in rows)
     places = [[*row.ends.values(), *[-1] * (most - len(row.ends))] for row in rows]
     # Nothing is read of the layers, and no row is continued.
@@ -163,7 +149,7 @@ def _read_into(found: list[_Seen], engine: Engine, rows: Sequence[Row], tokens: 
     final = engine.parts.norm(seen.residual.to(unembed.weight.dtype))
     bias = None if unembed.bias is None else unembed.bias[picked]
     logits = linear(final, unembed.weight[picked], bias).float()
-    # The first text of a row ends at its last token, where the model's own unembedding was read as well.
+    # The first prompt of a row ends at its last token, where the model's own unembedding was read as well.
     own = seen.logits[:, picked]
     error = float(((logits[:, 0] - own).norm(dim=1) / own.norm(dim=1)).max())
     found.append(_Seen(capped(engine.model.module, logits).cpu(), error))

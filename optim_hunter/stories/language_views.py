@@ -48,7 +48,7 @@ def held_out_views(
         UserError: the weights cannot be opened, or memory does not suffice.
         InvalidInstrument: the pass does not compute what the model's own code does.
     """
-    from optim_hunter.observe.choices_language import LANGUAGE_VIEWS, KeptChoices, texts_before
+    from optim_hunter.observe.choices_language import LANGUAGE_VIEWS, KeptChoices, prompts_before
     from optim_hunter.observe.engine import Engine
     from optim_hunter.observe.next_words import next_words
 
@@ -59,12 +59,12 @@ def held_out_views(
     for some in np.array_split(stories, -(-len(stories) // STORIES_AT_ONCE)):
         windows = held_out.of_stories(some)
         for view, found in said.items():
-            texts = texts_before(model, windows, linear.corpus, view, group)
-            words = kept.get(texts, group)
+            prompts = prompts_before(model, windows, linear.corpus, view)
+            words = kept.get(prompts, group)
             if words is None:
-                words = next_words(engine, texts, group)
-                kept.put(texts, group, words)
+                words = next_words(engine, prompts, group)
+                kept.put(prompts, group, words)
             found.append(words.log_probabilities)
-            advance(len(texts))
+            advance(len(prompts))
     engine.close()
     return {view: np.concatenate(found) for view, found in said.items()}
