@@ -1,18 +1,18 @@
-"""The command line: pages (`report`, `notes`), the stories laboratory (`fit`), and what is kept (`store`)."""
+"""The command line: pages (`report`, `notes`), claims × models (`generality`), stories (`fit`), the store (`store`)."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from optim_hunter.claim import UserError
+from optim_hunter.generality.command import add_generality_command
 from optim_hunter.stories.demo_command import add_demo_command
 from optim_hunter.stories.fit_command import add_fit_command
 from optim_hunter.stories.label_command import add_label_command
@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report.add_argument("-o", "--out", type=Path, help="the page (default: report.html beside the ledger)")
     report.set_defaults(run=lambda chosen: make_report(chosen.ledger, chosen.out))
     _add_notes_command(commands.add_parser("notes", help="run the code of a document and make its page"))
+    add_generality_command(commands.add_parser("generality", help="run claims on a list of models, as one table"))
     add_fit_command(commands.add_parser("fit", help="fit the linear model of a word group to a corpus of stories"))
     add_label_command(commands.add_parser("label", help="answer the same question yourself, and see the scores"))
     add_demo_command(commands.add_parser("demo", help="write a page on which linear models can be explored"))
@@ -62,6 +63,7 @@ def make_report(ledger: Path, out: Path | None = None) -> Path:
     Raises:
         UserError: the ledger cannot be read, or the page cannot be written.
     """
+    from optim_hunter.evidence.ledger import read_ledger
     from optim_hunter.evidence.report import page_html
 
     page = out or ledger.with_name("report.html")
@@ -71,23 +73,6 @@ def make_report(ledger: Path, out: Path | None = None) -> Path:
     except OSError as error:
         raise UserError(f"{page} cannot be written ({error.strerror}): name another with --out") from None
     return page
-
-
-def read_ledger(path: Path) -> dict[str, Any]:
-    """A ledger as JSON data.
-
-    Raises:
-        UserError: no such file, or no ledger of a known schema.
-    """
-    from optim_hunter.evidence.ledger import SCHEMA
-
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is no ledger ({error}): give the ledger.json of a run") from None
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise UserError(f"{path} is no ledger of schema {SCHEMA}: give the ledger.json of a run of this version")
-    return content
 
 
 def _add_notes_command(notes: argparse.ArgumentParser) -> None:

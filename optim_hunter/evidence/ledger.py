@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from optim_hunter.cases import Case
-from optim_hunter.claim import Condition
+from optim_hunter.claim import Condition, UserError
 from optim_hunter.evidence.pictures import figures_of
 from optim_hunter.evidence.sentences import sentence_of
 from optim_hunter.run import Decision, Run
@@ -76,6 +76,21 @@ class Ledger:
         unfinished = self.folder / "ledger.json.part"
         unfinished.write_text(json.dumps(self.content, indent=1, allow_nan=False), encoding="utf-8")
         unfinished.replace(self.folder / "ledger.json")
+
+
+def read_ledger(path: Path) -> dict[str, Any]:
+    """A ledger as JSON data.
+
+    Raises:
+        UserError: no such file, or no ledger of a known schema.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is no ledger ({error}): give the ledger.json of a run") from None
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        raise UserError(f"{path} is no ledger of schema {SCHEMA}: give the ledger.json of a run of this version")
+    return content
 
 
 def describe_run(command: str, started: datetime) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Claims over a list of models, as one table (docs/generality.md)."""

@@ -1,0 +1,132 @@
+"""Claim × model: the entries of ledgers as rows, a causal partner below the claim that it stands beside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optim_hunter.evidence.lines import SYMBOLS
+from optim_hunter.evidence.text import estimate, stated
+
+Entry = Mapping[str, Any]
+Reason = Callable[[str, str], str]
+"""Claim and model → why there is no verdict."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A verdict as the table shows it: beside its word what a reader must know of it, below it what was found."""
+
+    verdict: str
+    labels: tuple[str, ...]
+    found: str
+
+    @property
+    def heading(self) -> str:
+        """The verdict with its symbol, and the labels."""
+        return f"{SYMBOLS[self.verdict]} {'; '.join((self.verdict, *self.labels))}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A claim on a model: an entry for each protocol, or why there is none."""
+
+    entries: tuple[Entry, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A claim on all models."""
+
+    claim: str
+    statement: str
+    partner_of: str
+    cells: Mapping[str, Cell]
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """What must be exceeded for the claim to hold: `gain > 36 units`; once for each way in which it is stated."""
+        return tuple(
+            dict.fromkeys(
+                f"{one['name']} > {stated(one['smallest_effect'])} {one['unit']}"
+                for cell in self.cells.values()
+                for entry in cell.entries
+                for one in entry["conditions"]
+                if one["decides"]
+            )
+        )
+
+    def findings(self, model: str) -> list[Finding]:
+        """What the row shows of a model; protocols are named where the row has several."""
+        protocols = {entry["protocol"] for cell in self.cells.values() for entry in cell.entries}
+        return [_finding(entry, len(protocols) > 1) for entry in self.cells[model].entries]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of the claims that have a verdict on some model, and what must be said below them.
+
+    `ledgers` says of each ledger where it lies and how it was made.
+    """
+
+    models: tuple[str, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    ledgers: tuple[Mapping[str, Any], ...]
+
+
+def rows_of(entries: Sequence[Entry], models: Sequence[str], partners: Mapping[str, str], reason: Reason) -> list[Row]:
+    """A row for each claim that has an entry on one of the models.
+
+    Args:
+        entries: of ledgers, controls left out; where two are of one claim, model and protocol, the later counts.
+        models: the columns.
+        partners: claim → the claim that it is the causal partner of.
+        reason: says why a cell is empty.
+    """
+    latest = {(one["claim"], one["model"], one["protocol"]): one for one in entries if one["model"] in models}
+    by_claim: dict[str, list[Entry]] = {}
+    for entry in latest.values():
+        by_claim.setdefault(entry["claim"], []).append(entry)
+    return [
+        Row(
+            claim_id,
+            by_claim[claim_id][-1]["statement"],
+            partners.get(claim_id, ""),
+            {model: _cell(claim_id, model, by_claim[claim_id], reason) for model in models},
+        )
+        for claim_id in _partners_below(by_claim, partners)
+    ]
+
+
+def _partners_below(claims: Iterable[str], partners: Mapping[str, str]) -> Iterator[str]:
+    """Claims in their order, but each partner right after its claim, where that is among them."""
+    known = list(claims)
+    for claim_id in known:
+        if partners.get(claim_id) not in known:
+            yield claim_id
+            yield from (other for other in known if partners.get(other) == claim_id)
+
+
+def _cell(claim_id: str, model: str, entries: Iterable[Entry], reason: Reason) -> Cell:
+    found = tuple(entry for entry in entries if entry["model"] == model)
+    return Cell(found) if found else Cell(reason=reason(claim_id, model))
+
+
+def _finding(entry: Entry, name_protocol: bool) -> Finding:
+    labels = [entry["protocol"]] if name_protocol else []
+    labels += [entry["registration"]] if entry["registration"] != "registered" else []
+    labels += ["re-analysis"] if entry["reanalysis"] else []
+    return Finding(entry["verdict"], tuple(labels), _found(entry))
+
+
+def _found(entry: Entry) -> str:
+    """The effect of the condition that decides with its interval, or why there is none."""
+    if entry["effect"] is None or entry["verdict"] == "invalid":
+        return str(entry["sentence"]).removeprefix(f"{entry['verdict']}: ")
+    effect, interval = estimate(entry["effect"], entry["interval"])
+    several = sum(one["decides"] for one in entry["conditions"]) > 1
+    name = f"{entry['decisive_condition']} " if several else ""
+    return f"{name}{effect}{f' ({interval})' if interval else ''}, n = {entry['n']}"
