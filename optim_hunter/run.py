@@ -11,7 +11,7 @@ import numpy as np
 
 from optim_hunter.cases import Case
 from optim_hunter.claim import MINIMUM_SEEDS, InvalidInstrument, NoValue, UserError, Verdict
-from optim_hunter.observe.checks import TOLERANCES
+from optim_hunter.observe.checks import TOLERANCES, require
 from optim_hunter.observe.plan import unite
 from optim_hunter.observe.store import Store
 from optim_hunter.stats.decision import SeedNumber, Tested, examine, mean_of_queries
@@ -225,9 +225,10 @@ class Run:
         )
 
     def _note_checks(self, case: Case, observation: Any) -> None:
-        """Keep the worst error of each instrument check."""
-        worst = self.checks.setdefault(case.key, {})
-        for name, error in getattr(observation, "checks", {}).items():
+        """Keep the worst error of each instrument check; whoever made the observation, none of them may have failed."""
+        worst, checks = self.checks.setdefault(case.key, {}), getattr(observation, "checks", {})
+        require(checks, str(self.described(case).get("dtype")))
+        for name, error in checks.items():
             worst[name] = max(worst.get(name, 0.0), error)
 
     def store_problems(self) -> list[str]:

@@ -1,12 +1,16 @@
 """What claims about words in held-out stories measure: on planted rules, on resamples, and beside people."""
 
+from contextlib import nullcontext
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from optim_hunter.claim import NoValue, UserError
+from optim_hunter.claim import InvalidInstrument, NoValue, UserError
 from optim_hunter.measures.choices import (
     accuracy,
     lead_over_person,
@@ -16,8 +20,9 @@ from optim_hunter.measures.choices import (
     summed_loss_lead,
 )
 from optim_hunter.observe.choices import SPARSE_SHARE, ChoiceObservation
-from optim_hunter.observe.resampled import ResampledChooser
+from optim_hunter.observe.resampled import ResampledChooser, joined
 from optim_hunter.observe.store import Store
+from optim_hunter.run import Run
 from optim_hunter.subjects.opening import open_subject
 from optim_hunter.subjects.subject import Options
 from optim_hunter.tasks.held_out import ChoiceTask, ResampledChoiceTask
@@ -173,3 +178,17 @@ def test_leads_follow_their_definitions():
     np.testing.assert_allclose(summed_loss_lead(both, "linear", "window"), [difference.sum(), 12])
     expected = [difference.sum(), losses(both, "window").sum()]
     np.testing.assert_allclose(relative_loss_lead(both, "linear", "window"), expected)
+
+
+@pytest.mark.parametrize(("gap", "fails"), [(np.nan, True), (2e-3, True), (1e-6, False)])
+def test_a_failed_check_stops_a_run_whoever_observed(gap, fails):
+    run, case = Run({}, Options(), {}), SimpleNamespace(key="one", model="m", protocol=SimpleNamespace(task=TASK))
+    run.descriptions["m", TASK] = {"dtype": "float64"}
+    with pytest.raises(InvalidInstrument, match="duality gap") if fails else nullcontext():
+        run._note_checks(case, SimpleNamespace(checks={"duality gap": gap}))
+    assert run.checks["one"] == ({} if fails else {"duality gap": gap})
+
+
+def test_a_check_that_is_not_a_number_stays_one_when_parts_are_joined():
+    parts = [replace(Drawn().observe(part), checks={"duality gap": gap}) for part, gap in ((2, 1e-6), (3, np.nan))]
+    assert all(np.isnan(joined(order).checks["duality gap"]) for order in (parts, parts[::-1]))

@@ -5,10 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optim_hunter.claim import UserError
+from optim_hunter.claim import InvalidInstrument, UserError
 from optim_hunter.measures.choices import correct, losses
+from optim_hunter.models import linear_path
+from optim_hunter.models.linear_solver import Solution
 from optim_hunter.observe.choices import LinearChooser
 from optim_hunter.observe.store import Store
+from optim_hunter.tasks.corpus import SEPARATOR, corpus_of
 from optim_hunter.tasks.held_out import ChoiceTask, split_stories
 from optim_hunter.tasks.planted_stories import PLANTED, planted_corpus
 from optim_hunter.tasks.word_groups import WORD_GROUPS, word_group
@@ -78,3 +81,32 @@ def test_a_view_that_nobody_asked_for_is_refused():
         ChoiceTask(views=("linear", "guess"))
     with pytest.raises(UserError, match="name it in the task"):
         losses(LinearChooser(CORPUS, ChoiceTask(views=("prior",))).observe(0), "linear")
+
+
+def test_a_word_that_no_story_for_fitting_has_is_named():
+    fillers = "Tom saw Sue and ran, but Sue hid. " * 12
+    rare = (f"{number} {fillers}So Tom or Sue ran." for number in range(1000))
+    elsewhere = [story for story in rare if not len(split_stories([story]).fitting)][:20]
+    text = f"\n{SEPARATOR}\n".join([*(f"{number} {fillers}" for number in range(200)), *elsewhere])
+    task = ChoiceTask((" and", " but", " or"), ("linear",), stories_per_seed=1, minimum_windows=10)
+    with pytest.raises(UserError, match="its stories for fitting have no window before ' or'"):
+        LinearChooser(corpus_of("edge", text, ""), task).observe(0)
+
+
+def test_a_fit_whose_gap_is_not_a_number_is_refused(monkeypatch):
+    def unfinished(problem, *_):
+        return Solution(np.zeros((problem.all_features, problem.classes)), np.log(problem.prior), np.nan, np.nan, 1)
+
+    monkeypatch.setattr(linear_path, "minimise", unfinished)
+    with pytest.raises(InvalidInstrument, match="duality gap nan above"):
+        LinearChooser(CORPUS, TASK).observe(0)
+
+
+def test_weights_that_are_not_finite_say_nothing():
+    windows = LinearChooser(CORPUS, TASK).windows
+    weights, offsets = np.zeros((16 * windows.tokenizer.get_vocab_size(), 5)), np.zeros(5)
+    for broken in (weights, offsets):
+        broken.flat[-1] = np.nan
+        with pytest.raises(InvalidInstrument, match="weights that are not finite"):
+            linear_path.log_probabilities(windows, weights, offsets)
+        broken.flat[-1] = 0.0

@@ -13,9 +13,10 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils import estimator_checks
 
 from optim_hunter.claim import UserError
+from optim_hunter.models import linear
 from optim_hunter.models.linear import L1MultinomialRegression
 from optim_hunter.models.linear_problem import Problem
-from optim_hunter.models.linear_solver import centred, minimise
+from optim_hunter.models.linear_solver import Solution, centred, minimise
 
 CONTEXT, VOCABULARY = 4, 12
 
@@ -133,6 +134,14 @@ def test_too_few_iterations_are_said_aloud():
     with pytest.warns(ConvergenceWarning, match=r"relative duality gap .* above 0.0001 after 2 iterations"):
         fitted = model(max_iterations=2).fit(tokens, labels)
     assert fitted.gap_ > 1e-4
+
+
+def test_a_gap_that_is_not_a_number_is_said_aloud(monkeypatch):
+    tokens, labels = sample(6)
+    unfinished = Solution(np.zeros((CONTEXT * VOCABULARY, 4)), np.zeros(4), np.nan, np.nan, 1)
+    monkeypatch.setattr(linear, "minimise", lambda *_: unfinished)
+    with pytest.warns(ConvergenceWarning, match="relative duality gap nan above"):
+        model().fit(tokens, labels)
 
 
 def test_it_is_an_estimator():

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optim_hunter.claim import NoValue, UserError
+from optim_hunter.claim import InvalidInstrument, NoValue, UserError
 from optim_hunter.measures.weights import centred_weight, centred_weights, weight_lead
+from optim_hunter.models import linear_solver
+from optim_hunter.models.linear_solver import Solution
 from optim_hunter.observe.stories import StoriesObservation, StoriesObserver
 from optim_hunter.tasks.corpus import corpus_of
 from optim_hunter.tasks.planted_stories import planted_corpus
@@ -170,6 +172,15 @@ def test_a_resample_without_a_class_has_no_value():
     without = next(seed for seed in range(50) if story_counts(41, seed)[0] == 0)
     with pytest.raises(NoValue, match="no story of this resample has a window before ' or'"):
         rare.observe(without)
+
+
+def test_a_fit_whose_gap_is_not_a_number_is_refused(monkeypatch):
+    def unfinished(problem, *_):
+        return Solution(np.zeros((problem.all_features, problem.classes)), np.log(problem.prior), np.nan, np.nan, 1)
+
+    monkeypatch.setattr(linear_solver, "minimise", unfinished)
+    with pytest.raises(InvalidInstrument, match="duality gap nan above"):
+        StoriesObserver(planted_corpus(PLANT), StoriesTask()).observe(None)
 
 
 def test_provenance_names_tokenizer_and_windows():

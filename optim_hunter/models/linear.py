@@ -77,7 +77,7 @@ class L1MultinomialRegression(ClassifierMixin, BaseEstimator):  # type: ignore[m
         self._check_targets(len(tokens), labels, weight)
         problem = Problem.of(tokens, labels, weight, len(self.classes_), self.vocabulary, self.l1)
         solution = minimise(problem, self.tolerance, self.max_iterations, self._start())
-        if solution.gap > self.tolerance:
+        if not solution.gap <= self.tolerance:
             warnings.warn(
                 f"relative duality gap {solution.gap:.1e} above {self.tolerance:g} after {solution.iterations} "
                 "iterations: raise max_iterations or tolerance",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
+from optim_hunter.claim import InvalidInstrument
 from optim_hunter.models.linear_problem import Problem, Weights
 from optim_hunter.models.linear_solver import minimise
 from optim_hunter.tasks.stories import Windows
@@ -77,9 +78,15 @@ def chosen(points: Sequence[PathPoint]) -> PathPoint:
 def log_probabilities(
     windows: Windows, weights: Weights, offsets: Float[np.ndarray, "class"]
 ) -> Float[np.ndarray, "window class"]:
-    """Logarithms of the probabilities that a linear model gives to the classes (nats)."""
+    """Logarithms of the probabilities that a linear model gives to the classes (nats).
+
+    Raises:
+        InvalidInstrument: a weight or an offset is not finite.
+    """
     from scipy.special import log_softmax
 
+    if not (np.isfinite(weights).all() and np.isfinite(offsets).all()):
+        raise InvalidInstrument("a linear model has weights that are not finite")
     context, vocabulary = windows.tokens.shape[1], windows.tokenizer.get_vocab_size()
     scores = np.tile(offsets, (len(windows.labels), 1))
     for position in range(context):

@@ -62,6 +62,7 @@ def minimise(problem: Problem, tolerance: float, max_iterations: int, start: Wei
     if start is None and max_iterations > 0:
         start = _rough_start(problem)
     iteration = _Iteration(problem, tolerance, start)
+    # A NaN ends it too: nothing leads back from there, and whoever reads the gap must refuse it.
     while iteration.solution.gap > tolerance and iteration.solution.iterations < max_iterations:
         iteration.advance()
     return iteration.solution

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from optim_hunter.claim import InvalidInstrument, NoValue
+from optim_hunter.claim import InvalidInstrument, NoValue, UserError
 from optim_hunter.observe.store import Store
 from optim_hunter.observe.versions import path_engine
 from optim_hunter.tasks.corpus import Corpus
@@ -116,6 +116,7 @@ class LinearChooser:
         """The fitted path; ends where smaller strengths do worse on the stories for choosing.
 
         Raises:
+            UserError: a word without a window in the stories for fitting.
             InvalidInstrument: a fit that does not reach its gap.
         """
         points = tuple(self.fit())
@@ -127,10 +128,12 @@ class LinearChooser:
         """The points of the path one after the other, as they are fitted or taken from the store.
 
         Raises:
+            UserError: a word without a window in the stories for fitting.
             InvalidInstrument: a fit that does not reach its gap.
         """
         from optim_hunter.models.linear_path import worsens
 
+        self._require_every_word()
         points: list[PathPoint] = []
         for point in self._points():
             points.append(point)
@@ -150,7 +153,7 @@ class LinearChooser:
         if not len(windows.labels):
             raise NoValue(f"no word of {', '.join(map(repr, self.task.group))} in the stories of this seed")
         said = {view: LINEAR_VIEWS[view](self.path, windows) for view in self.task.views if view in LINEAR_VIEWS}
-        checks = {"duality gap": max(point.gap for point in self.path.points)} if said else {}
+        checks = {"duality gap": float(np.max([point.gap for point in self.path.points]))} if said else {}
         fits = {view: POINTS[view](self.path) for view in said if view in POINTS}
         nonzero = {view: fit.nonzero / fit.weights.size for view, fit in fits.items()}
         return ChoiceObservation(seed, self.task.group, windows.labels, windows.story, said, checks, nonzero)
@@ -167,6 +170,15 @@ class LinearChooser:
             **fitted,
         }
 
+    def _require_every_word(self) -> None:
+        group = self.task.group
+        counts = np.bincount(self.windows.of_stories(self.split.fitting).labels, minlength=len(group))
+        if not counts.all():
+            raise UserError(
+                f"corpus {self.corpus.name}: its stories for fitting have no window before {group[counts.argmin()]!r}; "
+                "give a corpus in which more stories have the word"
+            )
+
     @property
     def _about(self) -> dict[str, Any]:
         return {"corpus": self.corpus.name, "text": self.corpus.sha256}
@@ -180,7 +192,7 @@ class LinearChooser:
         last = kept[-1] if kept else None
         fitting, choosing = (self.windows.of_stories(part) for part in (self.split.fitting, self.split.choosing))
         for point in fit_path(fitting, choosing, len(self.task.group), STRENGTHS[len(kept) :], last):
-            if point.gap > TOLERANCE:
+            if not point.gap <= TOLERANCE:
                 raise InvalidInstrument(
                     f"linear model on {self.corpus.name}: duality gap {point.gap:.1e} above {TOLERANCE:g} at "
                     f"l1 {point.l1:g}"

@@ -207,5 +207,5 @@ class LanguageChooser:
 
 
 def _worst(checks: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The largest error of each check."""
-    return {name: max(one[name] for one in checks) for one in checks for name in one}
+    """The largest error of each check; a NaN stays one."""
+    return {name: float(np.max([one[name] for one in checks])) for one in checks for name in one}

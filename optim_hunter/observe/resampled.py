@@ -73,7 +73,7 @@ def joined(parts: Sequence[ChoiceObservation]) -> ChoiceObservation:
         log_probabilities={
             view: np.concatenate([part.log_probabilities[view] for part in parts]) for view in first.log_probabilities
         },
-        checks={name: max(part.checks[name] for part in parts) for name in first.checks},
+        checks={name: float(np.max([part.checks[name] for part in parts])) for name in first.checks},
     )
 
 

@@ -144,7 +144,7 @@ class StoriesObserver:
         tolerance = TOLERANCE if seed is None else RESAMPLE_TOLERANCE
         start = None if seed is None or self._full is None else self._full.weights.reshape(-1, classes)
         solution = minimise(problem, tolerance, MAX_ITERATIONS, start)
-        if solution.gap > tolerance:
+        if not solution.gap <= tolerance:
             raise InvalidInstrument(
                 f"linear model on {self._corpus.name}: duality gap {solution.gap:.1e} above {tolerance:g} after "
                 f"{solution.iterations} iterations; raise the task's l1"
