@@ -119,10 +119,13 @@ class LinearChooser:
             UserError: a word without a window in the stories for fitting.
             InvalidInstrument: a fit that does not reach its gap.
         """
-        points = tuple(self.fit())
+        return FittedPath(tuple(self.fit()), self.prior)
+
+    @cached_property
+    def prior(self) -> Float[np.ndarray, "class"]:
+        """The words' shares of the windows for fitting."""
         labels = self.windows.of_stories(self.split.fitting).labels
-        prior = np.bincount(labels, minlength=len(self.task.group)) / len(labels)
-        return FittedPath(points, prior)
+        return np.bincount(labels, minlength=len(self.task.group)) / len(labels)
 
     def fit(self) -> Iterator[PathPoint]:
         """The points of the path one after the other, as they are fitted or taken from the store.
