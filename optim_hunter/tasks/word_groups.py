@@ -35,6 +35,8 @@ class WordGroup:
 def word_group(written: str) -> WordGroup:
     """A group by its name, or the user's own: words with commas between them, as in `and,but,so`.
 
+    A group of the user's own keeps its commas as its name, which no registered one has.
+
     Whether each word is a single token is for the tokenizer of a corpus to say (`tasks.stories.word_tokens`).
 
     Raises:
@@ -54,4 +56,4 @@ def word_group(written: str) -> WordGroup:
         raise UserError(f"word group {written!r}: {odd[0]!r} is no word; write letters with commas between the words")
     if twice := sorted({word for word in words if words.count(word) > 1}):
         raise UserError(f"word group {written!r}: {twice[0]!r} is in it twice; name each word once")
-    return WordGroup("-".join(words), tuple(f" {word}" for word in words))
+    return WordGroup(",".join(words), tuple(f" {word}" for word in words))
