@@ -9,7 +9,7 @@ import optim_hunter.models.registry as registry
 from optim_hunter.claim import Claim, Measure, Profile, Protocol, Verdict, definition_hash, parse_seeds
 from optim_hunter.tasks.regression import RegressionTask
 
-ANSWERED = {"answer", "regressors"}
+ANSWERED = {"answer", "permuted", "regressors"}
 """What a regressor in a model's place can show."""
 
 
