@@ -32,6 +32,7 @@ NEEDS = {
     "induction": "attention of the test case's labels to what followed the same places of the examples",
     "activations": "activations of MLP neurons at output and feature tokens, in the last layers",
     "regressors": "what each regressor predicts from the same examples",
+    "permuted": "the greedy answer where the outputs are permuted among the examples",
     "block_ablation": "what the pair's logit difference loses when runs of attention blocks or MLPs are ablated",
     "head_ablation": "what it loses when a head is ablated",
 }

@@ -1,26 +1,20 @@
 """Ablations of the pass: against interventions on the whole prompt, TransformerLens, and what planted models do."""
 
-from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from fixtures.architectures import VOUCHED, random_model
 from fixtures.models import language_model
-from optim_hunter import bridge
-from optim_hunter.claim import NoValue
-from optim_hunter.observe import ablation
-from optim_hunter.observe.ablation import ABLATIONS, OtherSeeds, block_runs, each_head
+from optim_hunter.observe.ablation import ABLATIONS
 from optim_hunter.observe.engine import Engine
 from optim_hunter.observe.instruments import Look
-from optim_hunter.observe.interventions import Component, Intervention, intervene, mean, values_of, zeros
+from optim_hunter.observe.interventions import Intervention, intervene, mean, values_of, zeros
 from optim_hunter.observe.kept import PartStore
-from optim_hunter.observe.observation import REPLACEMENTS, late_width
+from optim_hunter.observe.observation import REPLACEMENTS
 from optim_hunter.observe.plan import Asked
 from optim_hunter.observe.posed import answer_tokens, pose
 from optim_hunter.observe.regression import RegressionPass
-from optim_hunter.observe.store import Store
 from optim_hunter.tasks.regression import RegressionTask
 
 NEEDS = frozenset(ABLATIONS)

@@ -83,6 +83,17 @@ def absolute_error_gain(observation: RegressionObservation) -> float:
     return error_gain(observation, "average")
 
 
+def permutation_loss(observation: RegressionObservation) -> float:
+    """Absolute error of the answer to permuted outputs minus that of the answer (units of the output).
+
+    The mean of the examples is the same for both, so that this is also what the gain over it loses.
+
+    Raises:
+        NoValue: one of the answers is no number.
+    """
+    return abs(observation.permuted_prediction - observation.episode.gold) - absolute_error(observation)
+
+
 def squared_error_gain(observation: RegressionObservation) -> float:
     """The same with squared errors (squared units of the output); too skewed to decide anything.
 

@@ -65,12 +65,22 @@ class Ablated:
     sets: Callable[[DecoderParts], list[Components]]
     draws: int
     shape: Callable[[DecoderParts], tuple[int, int]]
-    shown: Callable[[float, Float[np.ndarray, "replacement first second"]], BlockAblation | HeadAblation]
+    shown: Callable[[DecoderParts, float, Float[np.ndarray, "replacement first second"]], BlockAblation | HeadAblation]
 
 
 ABLATIONS: Mapping[str, Ablated] = {
-    "block_ablation": Ablated(block_runs, 4, lambda _: (2, -1), BlockAblation),
-    "head_ablation": Ablated(each_head, 1, lambda parts: (-1, parts.heads), HeadAblation),
+    "block_ablation": Ablated(
+        block_runs,
+        draws=4,
+        shape=lambda _: (2, -1),
+        shown=lambda parts, difference, drops: BlockAblation(difference, drops, late_width(len(parts.layers))),
+    ),
+    "head_ablation": Ablated(
+        each_head,
+        draws=1,
+        shape=lambda parts: (-1, parts.heads),
+        shown=lambda _, difference, drops: HeadAblation(difference, drops),
+    ),
 }
 """Need → what it ablates. Heads are many: with one draw a seed they cost as little as they can."""
 
@@ -156,7 +166,7 @@ def ablate(engine: Engine, stream: Stream, aims: Sequence[Aim], others: OtherSee
         shaped = shown.view(len(REPLACEMENTS), *asked.shape(engine.parts)).cpu().numpy()
         again = float((paused.clean.logits[row] - aim.logits).norm() / aim.logits.norm())
         checks = {"token run again": again, "residual stream": float(errors[row])}
-        yield Part(asked.shown(float(differences[row]), shaped), checks)
+        yield Part(asked.shown(engine.parts, float(differences[row]), shaped), checks)
 
 
 def _mean(readings: Reading) -> Reading:

@@ -173,12 +173,14 @@ class BlockAblation:
 
     Attributes:
         difference: logit of the model's own token − logit of the baseline's, as it is.
-        drops: that minus the difference with the blocks of `late_width` consecutive layers replaced, from each layer
-            on; by `REPLACEMENTS`, and of attention (0) and MLPs (1). `resample` is the mean over several other seeds.
+        drops: that minus the difference with the blocks of `width` consecutive layers replaced, from each layer on; by
+            `REPLACEMENTS`, and of attention (0) and MLPs (1). `resample` is the mean over several other seeds.
+        width: as many as count as late.
     """
 
     difference: float
     drops: Float[np.ndarray, "replacement kind run"]
+    width: int
 
 
 @dataclass(frozen=True)
@@ -250,9 +252,12 @@ class RegressionObservation:
     @property
     def prediction(self) -> float:
         """The answer as a number; raises NoValue where it is none, or did not end."""
-        if not self.answer.ended:
-            raise NoValue(f"the answer did not end: {self.answer.text!r}")
-        return parse_number(self.answer.text)
+        return _number(self.answer)
+
+    @property
+    def permuted_prediction(self) -> float:
+        """The answer to the same prompt with its outputs permuted among the examples, as `prediction`."""
+        return _number(self._look_up("permuted"))
 
     @property
     def average(self) -> float:
@@ -310,3 +315,9 @@ class RegressionObservation:
         if self.shown[need] is None:
             raise NoValue(NOTHING_TO_SHOW[need])
         return self.shown[need]
+
+
+def _number(answer: Answer) -> float:
+    if not answer.ended:
+        raise NoValue(f"the answer did not end: {answer.text!r}")
+    return parse_number(answer.text)

@@ -9,6 +9,7 @@ from optim_hunter.observe.plan import Plan
 from optim_hunter.observe.store import Store
 from optim_hunter.subjects.language import LanguageSubject
 from optim_hunter.subjects.linear import LinearSubject
+from optim_hunter.subjects.permuted import WithPermuted, asks_permuted, with_permuted
 from optim_hunter.subjects.planted_choices import PlantedChoicesSubject
 from optim_hunter.subjects.recorded import RecordedSubject
 from optim_hunter.subjects.regressor import RegressorSubject, WithRegressors, asks_regressors, without_regressors
@@ -25,6 +26,8 @@ def open_subject(name: str, options: Options, plans: Mapping[str, Plan], store: 
     """
     if asks_regressors(plans):
         return WithRegressors(open_subject(name, options, without_regressors(plans), store), plans, store)
+    if asks_permuted(plans):
+        return WithPermuted(open_subject(name, options, with_permuted(plans), store), plans)
     kind = registry.kind(name)
     if kind == "regressor":
         return RegressorSubject(name, plans, store)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from numbers import Integral
 
@@ -26,7 +26,8 @@ class RegressionTask:
     `pair` says whose answer tokens the logit difference compares: `own`, the mean baseline's and the
     model's own answer of the same seed; `seed 0`, the pair of seed 0 for every seed (as published).
     `queries_per_seed` test cases are asked of the same examples, each in a prompt of its own; the number of a seed
-    is the mean over them. `template` words the prompt (`optim_hunter.tasks.templates`).
+    is the mean over them. `template` words the prompt (`optim_hunter.tasks.templates`). `outputs` that are `permuted`
+    stand with other examples than their own, in an order that the seed draws.
     """
 
     dataset: str = "friedman_2"
@@ -34,6 +35,7 @@ class RegressionTask:
     pair: str = "own"
     queries_per_seed: int = field(default=1, metadata=ADDED_LATER)
     template: str = field(default="published", metadata=ADDED_LATER)
+    outputs: str = field(default="in place", metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         if self.pair not in ("own", "seed 0"):
@@ -44,11 +46,13 @@ class RegressionTask:
         if not (isinstance(self.examples, Integral) and 1 <= self.examples <= drawn):
             raise UserError(f"{self.examples} examples: choose 1 to {drawn}, which a seed of {self.dataset} draws")
         named_template(self.template)
+        if self.outputs not in ("in place", "permuted"):
+            raise UserError(f"no outputs {self.outputs!r}: choose 'in place' or 'permuted'")
 
     @property
     def stem(self) -> str:
-        """What prompts of a seed must have in common to start alike: data set and template."""
-        return f"{self.dataset}, {self.template}"
+        """What prompts of a seed must have in common to start alike: data set, template and order of the outputs."""
+        return f"{self.dataset}, {self.template}" + (", permuted" if self.outputs == "permuted" else "")
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,11 @@ class Episode:
     def first(self, examples: int) -> Episode:
         """The same test case after the first `examples` examples only."""
         return Episode(self.seed, self.features[:examples], self.outputs[:examples], self.test_features, self.gold)
+
+    def permuted(self) -> Episode:
+        """The same with the outputs permuted among the examples, by a generator of the seed's own."""
+        order = np.random.default_rng([self.seed, len(self.outputs)]).permutation(len(self.outputs))
+        return replace(self, outputs=self.outputs[order])
 
 
 @lru_cache(KEPT_EPISODES)
@@ -82,4 +91,5 @@ def draw(task: RegressionTask, seed: int, query: int = 0) -> Episode:
     Raises:
         UserError: the seed is none.
     """
-    return episode(task.dataset, seed, query).first(task.examples)
+    drawn = episode(task.dataset, seed, query).first(task.examples)
+    return drawn.permuted() if task.outputs == "permuted" else drawn
