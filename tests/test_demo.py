@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 
-from optim_hunter.claim import UserError
+from optim_hunter.claim import InvalidInstrument, UserError
 from optim_hunter.cli import main
 from optim_hunter.measures.choices import correct, losses
+from optim_hunter.models import linear_path
 from optim_hunter.observe.choices import LinearChooser
 from optim_hunter.stories import demo_making
 from optim_hunter.stories.demo import ShownGroup, count_tokens, open_choosers, show_group
-from optim_hunter.stories.demo_page import page_html
+from optim_hunter.stories.demo_page import demo_html
 from optim_hunter.tasks.corpus import SEPARATOR
 from optim_hunter.tasks.held_out import ChoiceTask
 from optim_hunter.tasks.planted_stories import PLANTED, planted_corpus
@@ -73,7 +74,7 @@ def test_examples_are_held_out_and_counts_are_of_fitted_windows(chooser, shown):
 
 
 def test_the_page_holds_the_model_unrounded(chooser, shown):
-    arrays, description = packed(page_html([shown], CORPUS, chooser.tokenizer))
+    arrays, description = packed(demo_html([shown], CORPUS, chooser.tokenizer))
     assert arrays["0.weights"].tobytes() == np.ascontiguousarray(shown.weights).tobytes()
     assert arrays["0.offsets"].tobytes() == shown.offsets.tobytes()
     assert description["groups"][0]["words"] == list(GROUP.words)
@@ -82,25 +83,25 @@ def test_the_page_holds_the_model_unrounded(chooser, shown):
 
 
 def test_one_corpus_makes_one_page(chooser, shown):
-    assert page_html([shown], CORPUS, chooser.tokenizer) == page_html([shown], CORPUS, chooser.tokenizer)
+    assert demo_html([shown], CORPUS, chooser.tokenizer) == demo_html([shown], CORPUS, chooser.tokenizer)
 
 
 def test_a_page_above_the_limit_has_fewer_examples_and_then_is_refused(chooser, shown):
-    whole = page_html([shown], CORPUS, chooser.tokenizer)
+    whole = demo_html([shown], CORPUS, chooser.tokenizer)
     limit = len(whole.encode()) - 2000
-    page = page_html([shown], CORPUS, chooser.tokenizer, limit)
+    page = demo_html([shown], CORPUS, chooser.tokenizer, limit)
     arrays, description = packed(page)
     assert len(page.encode()) <= limit
     kept = len(arrays["0.labels"])
     assert 0 < kept < len(shown.examples.labels) == description["groups"][0]["held_out_windows"]
     assert (arrays["0.examples"] == shown.examples.tokens[:kept]).all()
     with pytest.raises(UserError, match="ask for fewer groups"):
-        page_html([shown], CORPUS, chooser.tokenizer, 50_000)
+        demo_html([shown], CORPUS, chooser.tokenizer, 50_000)
 
 
 def test_a_page_names_what_is_foreign_as_text(chooser, shown):
     name = "<script>window.owned=1</script>\u202e"
-    page = page_html([shown], planted_named(name), chooser.tokenizer)
+    page = demo_html([shown], planted_named(name), chooser.tokenizer)
     assert name not in page
     assert "\u202e" not in page
     assert page.index("default-src 'none'") < page.index("<title>")
@@ -123,6 +124,64 @@ def test_groups_that_a_corpus_lacks_are_left_out_with_a_line_unless_asked_for(co
     assert "left out" not in capsys.readouterr().err
 
 
+TWO = {name: word_group(name).words for name in ("conjunctions", "and,but")}
+
+
+def fit_of_the_second_misses_its_gap(monkeypatch):
+    def missing(group, chooser, fitted):
+        if group.name == "and,but":
+            raise InvalidInstrument("duality gap 3.0e-04 above 0.0001")
+        return show_group(group, chooser, fitted)
+
+    monkeypatch.setattr(demo_making, "show_group", missing)
+
+
+def test_a_fit_that_misses_its_gap_is_left_out_with_a_line_unless_it_was_asked_for(
+    corpus_file, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(demo_making, "WORD_GROUPS", TWO)
+    fit_of_the_second_misses_its_gap(monkeypatch)
+    page = tmp_path / "page.html"
+    command = ["demo", "--corpus", str(corpus_file), "-o", str(page), "--store", str(tmp_path / "store")]
+    assert main(command) == 0
+    assert "left out and,but: duality gap 3.0e-04" in capsys.readouterr().err
+    assert [group["name"] for group in packed(page.read_text())[1]["groups"]] == ["conjunctions"]
+    page.unlink()
+    assert main([*command, "--group", *TWO]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("optim-hunter: and,but: duality gap 3.0e-04")
+    assert not page.exists()
+
+
+def test_no_fit_at_all_is_a_line_and_no_page(corpus_file, tmp_path, monkeypatch, capsys):
+    """The real path of a fit that does not reach its gap."""
+    monkeypatch.setattr(linear_path, "TOLERANCE", -1.0)
+    page = tmp_path / "page.html"
+    assert main(["demo", "--corpus", str(corpus_file), "-o", str(page), "--store", "none"]) == 2
+    assert "no group is left to be shown" in capsys.readouterr().err.splitlines()[-1]
+    assert not page.exists()
+
+
+def test_nothing_but_an_earlier_page_is_overwritten(corpus_file, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    command = ["demo", "--group", "and,but", "--corpus", str(corpus_file), "-o", str(page), "--store", "none"]
+    page.write_text("<!DOCTYPE html><p>years of work")
+    assert main(command) == 2
+    assert "is there and is no page of this command" in capsys.readouterr().err
+    assert page.read_text() == "<!DOCTYPE html><p>years of work"
+    page.unlink()
+    assert main(command) == 0
+    first = page.read_bytes()
+    assert main([*command[:2], "but,and", *command[3:]]) == 0
+    assert page.read_bytes() != first
+
+
+def test_a_group_and_words_that_are_its_name_are_two():
+    """`to-be` is a group of five words, `to,be` one of two."""
+    assert word_group("to,be").name == "to,be" != word_group("to-be").name
+    assert word_group(" to , be ") == word_group("to,be")
+
+
 def test_groups_of_ones_own_come_in_the_order_asked(corpus_file, tmp_path):
     page = tmp_path / "page.html"
     asked = ["but,and", "and,but,so"]
@@ -137,6 +196,7 @@ def test_groups_of_ones_own_come_in_the_order_asked(corpus_file, tmp_path):
     [
         (["--group", "conjunction"], "did you mean conjunctions"),
         (["--group", "time", "time"], "name each group once"),
+        (["--group", "and,but", "and, but"], "name each group once"),
         (["--corpus", "no-such-file.txt"], "there is no such file"),
         (["-o", "."], "it is a folder"),
         (["-o", "/proc/none/page.html"], "name another with -o"),

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from optim_hunter.claim import UserError
+from optim_hunter.claim import InvalidInstrument, UserError
 from optim_hunter.evidence.text import visible
 from optim_hunter.models.linear_path import STRENGTHS, PathPoint
 from optim_hunter.observe.choices import LinearChooser
 from optim_hunter.observe.store import Store, open_store, write_whole
 from optim_hunter.stories.demo import ShownGroup, open_choosers, show_group
-from optim_hunter.stories.demo_page import page_html
+from optim_hunter.stories.demo_page import MARK, demo_html
+from optim_hunter.stories.written import require_writable, unwritable
 from optim_hunter.tasks.corpus import Corpus, read_corpus
 from optim_hunter.tasks.word_groups import WORD_GROUPS, WordGroup, word_group
+
+OTHER = "name another with -o"
+MARK_WITHIN = 4096
+"""Bytes of a file in which a page has its mark."""
 
 
 def make_demo(written: Sequence[str], source: str | None, out: Path, store_choice: str | None) -> Path:
@@ -31,50 +36,61 @@ def make_demo(written: Sequence[str], source: str | None, out: Path, store_choic
         store_choice: as `open_store` takes it.
 
     Raises:
-        UserError: an unknown group, a corpus without enough windows, a page that cannot be written.
+        UserError: an unknown group; a named one, or all, without enough windows or with a fit that misses its gap; a
+            page that cannot be written, or would be written over something else.
         KeyboardInterrupt: with what to say.
     """
     groups = [word_group(name) for name in written or WORD_GROUPS]
-    if twice := [group.name for group in groups if groups.count(group) > 1]:
+    if twice := [name for name, times in Counter(group.name for group in groups).items() if times > 1]:
         raise UserError(f"--group: {twice[0]} is there twice; name each group once")
-    _require_writable(out)
+    _require_page(out)
     store, corpus, console = open_store(store_choice), read_corpus(source), Console(stderr=True)
     choosers, wrong = open_choosers(groups, corpus, store)
-    if wrong and (written or not choosers):
-        raise next(iter(wrong.values()))
-    for group, error in wrong.items():
-        console.print(Text(visible(f"left out {group.name}: {error}")), soft_wrap=True)
-    shown = _show_all(choosers, store, console)
-    page = page_html(shown, corpus, next(iter(choosers.values())).tokenizer)
+    _leave_out(wrong, bool(written) or not choosers, console)
+    shown = _show_all(choosers, store, bool(written), console)
+    if not shown:
+        raise UserError(f"{corpus.name}: no group is left to be shown; give another corpus with --corpus")
+    page = demo_html(shown, corpus, shown[0].examples.tokenizer)
     _write(out, page)
     _tell_end(console, corpus, shown, page, store)
     return out
 
 
-def _require_writable(out: Path) -> None:
-    """Before minutes of work, not after them."""
+def _require_page(out: Path) -> None:
+    """Raise UserError, before minutes of work, unless a page can be written: over nothing but an earlier one."""
     if out.is_dir():
-        raise UserError(f"{out} cannot be written (it is a folder): name another with -o")
+        raise UserError(f"{out} cannot be written (it is a folder): {OTHER}")
+    require_writable(out, out.parent, OTHER)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=out.parent).close()
+        if out.exists() and MARK.encode() not in out.read_bytes()[:MARK_WITHIN]:
+            raise UserError(f"{out} is there and is no page of this command: {OTHER}, or remove it")
     except OSError as error:
-        raise _unwritable(out, error) from None
+        raise unwritable(out, error, OTHER) from None
 
 
 def _write(out: Path, page: str) -> None:
     try:
         write_whole(out, page.encode())
     except OSError as error:
-        raise _unwritable(out, error) from None
+        raise unwritable(out, error, OTHER) from None
 
 
-def _unwritable(out: Path, error: OSError) -> UserError:
-    return UserError(f"{out} cannot be written ({error.strerror}): name another with -o")
+def _leave_out(wrong: Mapping[WordGroup, Exception], needed: bool, console: Console) -> None:
+    """A line for each group that cannot be shown.
+
+    Raises:
+        UserError: the groups are needed, since they were named or there is no other.
+    """
+    for group, error in wrong.items():
+        if needed:
+            raise UserError(f"{group.name}: {error}; else leave it out of --group")
+        console.print(Text(visible(f"left out {group.name}: {error}")), soft_wrap=True)
 
 
-def _show_all(choosers: dict[WordGroup, LinearChooser], store: Store | None, console: Console) -> list[ShownGroup]:
-    """Every group's model; a bar of its strengths on a terminal, and a line when it has ended."""
+def _show_all(
+    choosers: dict[WordGroup, LinearChooser], store: Store | None, named: bool, console: Console
+) -> list[ShownGroup]:
+    """Every group's model, but for those whose fit misses its gap; a bar of the strengths on a terminal."""
     shown: list[ShownGroup] = []
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("price {task.completed}"), TimeElapsedColumn(),
@@ -85,10 +101,12 @@ def _show_all(choosers: dict[WordGroup, LinearChooser], store: Store | None, con
             task = bar.add_task(f"{group.name}, {number} of {len(choosers)}", total=len(STRENGTHS))
             try:
                 shown.append(show_group(group, chooser, _advancing(bar, task)))
+                console.print(_line(shown[-1], number, len(choosers)), highlight=False, soft_wrap=True)
             except KeyboardInterrupt:
                 raise KeyboardInterrupt(f"stopped at {group.name}: {_left(store)}") from None
+            except InvalidInstrument as error:
+                _leave_out({group: error}, named, console)
             bar.remove_task(task)
-            console.print(_line(shown[-1], number, len(choosers)), highlight=False, soft_wrap=True)
     return shown
 
 

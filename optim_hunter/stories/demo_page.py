@@ -27,10 +27,13 @@ if TYPE_CHECKING:
 LIMIT = 4_000_000
 """The most bytes of a page."""
 
+MARK = '<meta name="generator" content="optim-hunter demo">'
+"""Near the beginning of every page; a file without it is never overwritten."""
+
 SCRIPTS = ("demo_tokens.js", "demo_model.js", "demo_elements.js", "demo_search.js", "demo_views.js", "demo.js")
 
 
-def page_html(groups: Sequence[ShownGroup], corpus: Corpus, tokenizer: Tokenizer, limit: int = LIMIT) -> str:
+def demo_html(groups: Sequence[ShownGroup], corpus: Corpus, tokenizer: Tokenizer, limit: int = LIMIT) -> str:
     """The page, with as many of the examples as `limit` bytes leave room for: those of the first stories.
 
     Raises:
@@ -59,14 +62,22 @@ def _size(page: str) -> int:
 def _page(groups: Sequence[ShownGroup], corpus: Corpus, tokenizer: Tokenizer, share: float) -> str:
     data = gzip.compress(pack(groups, corpus, tokenizer, share), mtime=0)
     page = fragment.render(
-        "demo.html", corpus=corpus, scripts=SCRIPTS, data=Markup(base64.b64encode(data).decode("ascii"))
+        "demo.html",
+        mark=Markup(MARK),
+        corpus=corpus,
+        scripts=SCRIPTS,
+        data=Markup(base64.b64encode(data).decode("ascii")),
     )
     return fragment.allow_only(page, [fragment.template_text(name) for name in SCRIPTS])
 
 
 def pack(groups: Sequence[ShownGroup], corpus: Corpus, tokenizer: Tokenizer, share: float) -> bytes:
-    """A safetensors file of what is shown: for group number `n` the arrays `n.weights`, `n.offsets`, `n.counts`,
-    `n.examples` and `n.labels`, and JSON under `page` in the metadata. Of the examples the first `share` is there."""
+    """A safetensors file of what is shown, with JSON under `page` in the metadata.
+
+    For group number `n` its arrays are `n.weights` [position, token, class] and `n.offsets` [class] (nats), `n.counts`
+    [position, token, class] (windows), `n.examples` [window, position] (tokens) and `n.labels` [window] (classes). Of
+    the examples the first `share` is there.
+    """
     arrays: dict[str, np.ndarray] = {}
     for number, shown in enumerate(groups):
         kept = int(share * len(shown.examples.labels))
