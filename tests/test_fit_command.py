@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +28,12 @@ import fixtures.imported  # noqa: F401
 from fixtures.architectures import VOUCHED, random_model
 from optim_hunter.claim import UserError
 from optim_hunter.cli import main
+from optim_hunter.stories import fit
 from optim_hunter.stories.fitted_folder import read_fitted_folder
 from optim_hunter.stories.held_out_scores import mean_by_story
+from optim_hunter.stories.unfinished_fit import Question, is_finished, mark
 from optim_hunter.tasks.corpus import SEPARATOR
+from optim_hunter.tasks.held_out import split_stories
 from optim_hunter.tasks.planted_stories import planted_corpus
 
 STORIES = planted_corpus("planted:comma-raises-but").stories
@@ -133,9 +137,9 @@ def test_progress_goes_to_stderr_and_the_summary_to_stdout(corpus, tmp_path, cap
     assert main(command) == 0
     shown = capsys.readouterr()
     summary = summary_of(tmp_path / "own")
-    assert summary["classes"] == [" but", " and", " so"]
+    assert (summary["group"], summary["classes"]) == ("but,and,so", [" but", " and", " so"])
     assert len(re.findall(r"^ \d\.\d\de-\d\d", shown.err, re.MULTILINE)) == len(summary["path"])
-    assert shown.out.startswith("but-and-so in planted <b>.txt: ")
+    assert shown.out.startswith("but,and,so in planted <b>.txt: ")
     assert shown.out.splitlines()[-1] == str(tmp_path / "own" / "fit.html")
     assert re.search(r"' but': ',' at −1 \+", shown.out)
     before = {path: path.read_bytes() for path in (tmp_path / "own").iterdir()}
@@ -193,6 +197,7 @@ MISTAKES = [
     (["--corpus", "nowhere.txt"], "there is no such file"),
     (["--corpus", "few.txt"], "too few windows before a word, 100 of each are needed"),
     (["--corpus", "one.txt"], "1 stories leave too few windows"),
+    (["--corpus", "lone.txt"], "leave too few windows held out"),
     (["--out", "/proc/fit"], "/proc/fit cannot be written"),
     (["--out", "latin.txt"], "latin.txt is no folder"),
     (["--out", "foreign"], "foreign holds something that is no fit (thesis.tex)"),
@@ -204,11 +209,18 @@ MISTAKES = [
 ]
 
 
+def one_held_out():
+    """Stories for fitting and for choosing, and a single one held out from both."""
+    split = split_stories(STORIES)
+    return [STORIES[place] for place in (*split.fitting, *split.choosing, split.held_out[0])]
+
+
 @pytest.mark.parametrize(("options", "said"), MISTAKES, ids=[" ".join(options) for options, _ in MISTAKES])
 def test_mistakes_end_in_one_line_and_touch_nothing(corpus, capsys, options, said):
     Path("latin.txt").write_bytes(LATIN)
     write_corpus(Path("few.txt"), STORIES[:30])
     write_corpus(Path("one.txt"), [" ".join(STORIES)])
+    write_corpus(Path("lone.txt"), one_held_out())
     for folder, file in (("foreign", "thesis.tex"), ("broken", "summary.json")):
         Path(folder).mkdir()
         Path(folder, file).write_text("years of work")
@@ -240,6 +252,22 @@ def test_a_finished_fit_of_another_question_is_left_alone(fitted, corpus, capsys
     assert said in line
     assert "name another folder with --out" in line
     assert {path: path.read_bytes() for path in fitted.iterdir()} == before
+
+
+def test_a_finished_fit_of_another_version_is_not_taken_for_this_one(fitted, corpus, capsys, monkeypatch):
+    monkeypatch.setattr(fit, "path_engine", lambda: "another")
+    command = ["fit", "--group", "conjunctions", "--corpus", corpus, "--out"]
+    assert main([*command, str(fitted)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "holds the fit of another version of this program: name another folder with --out" in line
+
+
+def test_an_unfinished_fit_of_another_version_is_begun_anew(tmp_path):
+    ours, older = (Question("a" * 64, ("and", "but"), engine) for engine in ("this", "older"))
+    mark(tmp_path, older)
+    assert not is_finished(tmp_path, ours, None)
+    with pytest.raises(UserError, match="unfinished fit of another group or corpus"):
+        is_finished(tmp_path, replace(ours, corpus_sha256="b" * 64), None)
 
 
 def test_a_language_model_is_asked_about_the_same_windows(corpus, fitted, capsys):

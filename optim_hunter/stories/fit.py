@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.console import Console
 
 from optim_hunter.claim import InvalidInstrument, UserError
@@ -15,6 +16,7 @@ from optim_hunter.models.registry import canonical, check_name, kind
 from optim_hunter.observe.choices import LinearChooser
 from optim_hunter.observe.choices_language import LANGUAGE_VIEWS
 from optim_hunter.observe.store import Store, open_store, write_whole
+from optim_hunter.observe.versions import path_engine
 from optim_hunter.stories.fit_page import page_html
 from optim_hunter.stories.fit_progress import HEADING, FitProgress, point_line
 from optim_hunter.stories.fit_summary import PARTS, language_summary, printed, summary_of
@@ -65,7 +67,7 @@ def make_fit(group: str, out: Path, corpus: str | None, model: str | None, store
         KeyboardInterrupt: with what to say; the fits so far are kept.
     """
     words, beside, text = word_group(group), _language_model(model), read_corpus(corpus)
-    question = Question(text.sha256, words.words)
+    question = Question(text.sha256, words.words, path_engine())
     if is_finished(out, question, beside):
         clear(out)
         return f"{out} holds this fit already; nothing was done\n{printed(read_fitted_folder(out).summary, ())}"
@@ -130,13 +132,16 @@ def _disk(folder: Path, write: Callable[[], None]) -> None:
 def _require_parts(linear: LinearChooser) -> None:
     """Stories few and long may leave a part of the corpus without windows, or a word without any to be fitted to.
 
+    Held-out windows must be of two stories or more, or they have no interval.
+
     Raises:
         UserError: so it is.
     """
     for part in PARTS:
-        labels = linear.windows.of_stories(getattr(linear.split, part)).labels
-        lacking = set(range(len(linear.task.group))) - set(labels.tolist())
-        if len(labels) == 0 or (part == "fitting" and lacking):
+        windows = linear.windows.of_stories(getattr(linear.split, part))
+        lacking = set(range(len(linear.task.group))) - set(windows.labels.tolist())
+        stories = len(np.unique(windows.story))
+        if stories < (2 if part == "held_out" else 1) or (part == "fitting" and lacking):
             raise UserError(
                 f"corpus {linear.corpus.name}: its {len(linear.corpus.stories)} stories leave too few windows "
                 f"{part.replace('_', ' ')}; give a corpus of more stories ({SEPARATOR} between them)"

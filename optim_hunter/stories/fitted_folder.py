@@ -52,7 +52,7 @@ def write_fitted_folder(path: Path, fitted: FittedFolder) -> None:
     arrays = {name: np.ascontiguousarray(getattr(fitted, name), dtype=np.float64) for name in ("weights", "offsets")}
     contents = {WEIGHTS: save(arrays), TOKENIZER: fitted.tokenizer.to_str().encode()}
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    summary = json.dumps({**fitted.summary, "files": hashes}, indent=2, ensure_ascii=False) + "\n"
+    summary = json.dumps({**fitted.summary, "files": hashes}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     for name, content in {**contents, SUMMARY: summary.encode()}.items():
         write_whole(path / name, content)
 

@@ -23,14 +23,17 @@ OTHER = "name another folder with --out"
 
 @dataclass(frozen=True)
 class Question:
-    """What tells one fit from another: the text of the corpus, and the words."""
+    """What tells one fit from another: the text of the corpus, the words, and the version of the code that fits."""
 
     corpus_sha256: str
     group: Sequence[str]
+    engine: str
 
-    def is_of(self, written: object) -> bool:
-        """Whether JSON data is this question."""
-        return bool(written == json.loads(json.dumps(asdict(self))))
+    def differences(self, written: object) -> frozenset[str]:
+        """Names of what is otherwise in JSON data of a question."""
+        found = written if isinstance(written, dict) else {}
+        own = json.loads(json.dumps(asdict(self)))
+        return frozenset(name for name, value in own.items() if found.get(name) != value)
 
 
 def is_finished(folder: Path, question: Question, model: str | None) -> bool:
@@ -54,8 +57,9 @@ def is_finished(folder: Path, question: Question, model: str | None) -> bool:
 
 def _require_same(folder: Path, question: Question, model: str | None) -> None:
     summary = read_summary(folder)
-    if not question.is_of(summary.get("question")):
-        raise UserError(f"{folder} holds the fit of another group or corpus: {OTHER}")
+    if differences := question.differences(summary.get("question")):
+        what = "of another version of this program" if differences == {"engine"} else "of another group or corpus"
+        raise UserError(f"{folder} holds the fit {what}: {OTHER}")
     beside = (summary.get("language_model") or {}).get("name")
     if beside != model:
         raise UserError(
@@ -71,7 +75,7 @@ def _require_no_other_unfinished(folder: Path, question: Question) -> None:
         return
     except (OSError, ValueError) as error:
         raise UserError(f"{marked} cannot be read ({error}): {OTHER}, or remove {folder / UNFINISHED}") from None
-    if not question.is_of(begun):
+    if question.differences(begun) - {"engine"}:  # what another version fitted is not taken from the store
         raise UserError(
             f"{folder} holds an unfinished fit of another group or corpus: {OTHER}, or give the same command as then"
         )
