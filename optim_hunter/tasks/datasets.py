@@ -164,6 +164,31 @@ def additive(shape: str, features: int, rows: int, seed: int, noise: float) -> R
     return x, outputs + noise * generator.standard_normal(rows)
 
 
+LARGEST_X = 99
+SMALLEST_OUTPUT, LARGEST_OUTPUT = 100, 999
+ENDS = 160, 939
+"""Between these lies a noisy line before its noise: four of its standard deviations inside the outputs."""
+LEAST_RISE = 390
+LINE_NOISE = 15.0
+"""Standard deviation of the noise of a noisy line (units of the output)."""
+
+
+def noisy_line(rows: int, seed: int, noise: float) -> Rows:
+    """y = a + (b − a)·x/99 + noise in whole numbers from 100 to 999, one feature x out of 0, 1, … 99.
+
+    What the trained toy was trained on. The ends a (at x = 0) and b (at x = 99) are uniform in [160, 939] but differ by
+    at least half of that width. Noise of standard deviation `LINE_NOISE` is always there; `noise` adds to it.
+    """
+    generator, noise_generator = np.random.default_rng((seed, 0)), np.random.default_rng((seed, 1))
+    first, last = generator.uniform(*ENDS, 2)
+    while abs(first - last) < LEAST_RISE:
+        first, last = generator.uniform(*ENDS, 2)
+    x = generator.integers(LARGEST_X + 1, size=rows)
+    deviations = noise_generator.standard_normal((rows, 2)) @ (LINE_NOISE, noise)
+    outputs = first + (last - first) * x / LARGEST_X + deviations
+    return x[:, None].astype(float), outputs.round().clip(SMALLEST_OUTPUT, LARGEST_OUTPUT)
+
+
 in_order = partial(DataSet, examples=64, tests=32)
 exact = partial(in_order, decimals=None)
 shuffled = partial(DataSet, examples=50, tests=1, shuffled=True)
@@ -172,6 +197,7 @@ DATASETS: Mapping[str, DataSet] = {
     "friedman_1": shuffled(partial(friedman, 1)),
     "friedman_2": shuffled(partial(friedman, 2)),
     "friedman_3": shuffled(partial(friedman, 3)),
+    "noisy-line": exact(noisy_line),
     "original2": exact(partial(original2, whole)),
     "original2:fourth-power": exact(partial(original2, fourth_power)),
     "original2:product": exact(partial(original2, product)),

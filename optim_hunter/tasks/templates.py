@@ -33,8 +33,12 @@ TEMPLATES: Mapping[str, Template] = {
     "other names": Template(
         "Estimate the value of Yield from the sensors. Answer with one number and nothing else.", "Sensor", "Yield"
     ),
+    "compact": Template("", "x", "y"),
 }
-"""`published` has the layout and the names of the published prompt; its instruction says the same in our words."""
+"""`published` has the layout and the names of the published prompt; its instruction says the same in our words.
+
+`compact` has no instruction: it is what the trained toy reads, whose vocabulary has no other words.
+"""
 
 
 def named_template(name: str) -> Template:
