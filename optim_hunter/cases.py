@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import optim_hunter.models.registry as registry
 from optim_hunter.claim import Claim, Measure, Profile, Protocol, Verdict, definition_hash, parse_seeds
@@ -11,6 +11,12 @@ from optim_hunter.tasks.regression import RegressionTask
 
 ANSWERED = {"answer", "permuted", "regressors"}
 """What a regressor in a model's place can show."""
+
+OWN_TASK = "own task"
+"""The protocol of a model that brings its task along (`registry.own_task`)."""
+
+ABOUT_ITS_DATA = "original2"
+"""Claims about the parts of this formula say something of these data alone: no other task can stand in for theirs."""
 
 
 @dataclass(frozen=True)
@@ -95,11 +101,40 @@ def cases_of(claim: Claim, measure: Measure, models: Sequence[str], seeds: str |
     first = claim.protocols[0]
     for model, expected in claim.controls.items():
         yield Case(claim, measure, first, model, parse_seeds(claim.control_seeds), True, expected)
-    for protocol in claim.protocols:
-        for model in _models_of(claim, protocol, models):
+    for asked in claim.protocols:
+        for model in _models_of(claim, asked, models):
+            protocol = protocols_on(claim, model).get(asked.name)
+            if protocol is None:
+                continue
             registered = registered_seeds(claim, protocol, model)
             chosen = parse_seeds(seeds, first=registered[0]) if seeds else registered
             yield Case(claim, measure, protocol, model, chosen, chosen == registered)
+
+
+def protocols_on(claim: Claim, model: str) -> dict[str, Protocol]:
+    """The claim's protocols by name as a model runs them.
+
+    A model that brings a task along runs the first of them alone, as the protocol `OWN_TASK`: with that task in place
+    of the protocol's, but the protocol's pair and number of queries. The claim itself stays as it was registered.
+    """
+    task = registry.own_task(model)
+    if task is None:
+        return {protocol.name: protocol for protocol in claim.protocols}
+    first = claim.protocols[0]
+    if not isinstance(first.task, RegressionTask) or first.task.dataset.startswith(ABOUT_ITS_DATA):
+        return {}
+    return {first.name: _with_own_task(first, first.task, task)}
+
+
+def _with_own_task(protocol: Protocol, asked: RegressionTask, own: RegressionTask) -> Protocol:
+    """The protocol with a model's own data, number of examples and template, which its note says."""
+    task = replace(own, pair=asked.pair, queries_per_seed=asked.queries_per_seed)
+    note = (
+        f"the model's own task: {own.dataset}, {own.examples} examples, template {own.template!r}, in place of "
+        f"{asked.dataset}, {asked.examples} examples, template {asked.template!r}, which the model cannot read; the "
+        f"smallest effects are those registered for the latter. Else as {protocol.name}: {protocol.note}"
+    )
+    return replace(protocol, name=OWN_TASK, task=task, note=note)
 
 
 def _models_of(claim: Claim, protocol: Protocol, chosen: Sequence[str]) -> tuple[str, ...]:

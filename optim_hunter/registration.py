@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from optim_hunter.amendments import Amendment, amendments
-from optim_hunter.cases import Case
+from optim_hunter.cases import Case, protocols_on
 from optim_hunter.claim import Claim, UserError, Verdict
 from optim_hunter.lock import LOCK, UNCOMMITTED, read_lock
 from optim_hunter.tasks.corpus import packaged_record
@@ -88,7 +88,7 @@ class Registrations:
         """
         for (claim_id, model, protocol), stated in self.expected.items():
             claim = collected.get(claim_id)
-            tasks = {one.name: one.task for one in claim.protocols} if claim else {protocol: None}
+            tasks = {one.name: one.task for one in protocols_on(claim, model).values()} if claim else {protocol: None}
             entry = f"{claim_id!r} with protocol {protocol!r} (model {model!r})"
             if (claim is None and claim_id not in self.locked) or protocol not in tasks:
                 raise UserError(f"{self.folder / EXPECTED}: no claim {entry}: correct the entry or remove it")

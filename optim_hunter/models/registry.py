@@ -18,12 +18,14 @@ from optim_hunter.claim import UserError
 from optim_hunter.models.sources import (
     Folder,
     Hub,
+    Packaged,
     PackagedGguf,
     Provenance,
     Source,
     fetch_first,
     read_settings,
 )
+from optim_hunter.tasks.regression import RegressionTask
 from optim_hunter.tasks.regressors import check_regressor
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class Entry:
         planted: built by `models.planted`.
         configuration: package data with the architecture, for `random:` where the sources need a licence.
         recorded: package data with predictions.
+        own_task: what the model was trained on, and put to it instead of a claim's data, which it cannot read.
     """
 
     kind: Kind = "language"
@@ -52,6 +55,7 @@ class Entry:
     planted: bool = False
     configuration: str | None = None
     recorded: str | None = None
+    own_task: RegressionTask | None = None
 
 
 SMOLLM2 = PackagedGguf(
@@ -69,6 +73,9 @@ LLAMA_INSTRUCT = Hub(
 
 ENTRIES: Mapping[str, Entry] = {
     "smollm2-135m": Entry(sources=(SMOLLM2,)),
+    "trained-toy": Entry(
+        sources=(Packaged("toy", "MIT"),), own_task=RegressionTask("noisy-line", examples=10, template="compact")
+    ),
     "llama-3.1-8b": Entry(marker="gpu", sources=(LLAMA,), configuration="llama31_8b_config.json"),
     "llama-3.1-8b-instruct": Entry(marker="gpu", sources=(LLAMA_INSTRUCT,), configuration="llama31_8b_config.json"),
     "recorded:llama-3.1-8b": Entry(kind="recorded", recorded="recorded_llama31_friedman2.json"),
@@ -162,6 +169,11 @@ def marker(name: str, device: str | None = None) -> Marker:
     if device is not None:
         return "gpu" if device.startswith("cuda") else "cpu"
     return ENTRIES.get(name.removeprefix(RANDOM), Entry()).marker
+
+
+def own_task(name: str) -> RegressionTask | None:
+    """The task that a model brings along, and its random twin with it; None for a model that reads any prompt."""
+    return ENTRIES.get(name.removeprefix(RANDOM), Entry()).own_task
 
 
 def check_name(name: str) -> None:

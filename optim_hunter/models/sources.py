@@ -12,11 +12,12 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from optim_hunter.claim import UserError
 from optim_hunter.models import cache
 
+RECORD = "training.json"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
@@ -127,6 +128,38 @@ class Folder:
             raise UserError(f"there is no folder {self.path}: give the path of a Hugging Face model folder")
         if missing := missing_file(self.path, weights):
             raise UserError(f"the folder {self.path} {missing}")
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """A Hugging Face folder among this package's data, with the record of how its weights were made."""
+
+    name: str
+    licence: str
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        return Path(__file__).parent.parent / "data" / self.name
+
+    def fetch(self, weights: bool = True) -> Fetched:
+        if missing := missing_file(self.folder, weights):
+            raise UserError(f"the packaged folder {self.folder} {missing}: install the package again")
+        digest = cache.sha256(sorted(self.folder.glob("*.safetensors"))) if weights else None
+        if weights and digest != self.record["weights_sha256"]:
+            raise UserError(f"the weights in {self.folder} are not those of its {RECORD}: install the package again")
+        return Fetched(self.folder, Provenance(f"package data: {self.name}", None, digest, self.licence, self._note))
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """How the weights were made."""
+        content = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
+        assert isinstance(content, dict)
+        return content
+
+    @property
+    def _note(self) -> str:
+        return f"trained from scratch by `{self.record['command']}`"
 
 
 @dataclass(frozen=True)
