@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from optim_hunter.stats.conditions import t_test
+from optim_hunter.stats.conditions import mean_test
 from optim_hunter.stats.families import false_discovery_rates
 from optim_hunter.stats.opinions import FLIPS, second_opinions
 
@@ -40,9 +40,9 @@ def test_many_sign_flips_are_counted_with_the_one_that_was_seen():
     assert second_opinions(np.linspace(1, 2, 40), 0.0, 0.05).sign_flip[0] == pytest.approx(1 / (FLIPS + 1))
 
 
-def test_opinions_agree_with_scipy_and_with_the_t_test_on_plain_numbers():
+def test_opinions_agree_with_scipy_and_with_the_deciding_test_on_plain_numbers():
     values = np.random.default_rng(0).normal(0.4, 1.0, 60)
-    found, result = second_opinions(values, 0.1, 0.05), t_test(values, 0.1, 0.05)
+    found, result = second_opinions(values, 0.1, 0.05), mean_test(values, 0.1, 0.05)
     assert found.wilcoxon[0] == stats.wilcoxon(values - 0.1, alternative="greater").pvalue
     assert found.sign_flip == pytest.approx((result.p, result.p_refuted), abs=0.02)
     assert found.bca == pytest.approx(result.interval, abs=0.03)
@@ -50,10 +50,10 @@ def test_opinions_agree_with_scipy_and_with_the_t_test_on_plain_numbers():
 
 
 def test_a_test_that_calls_another_side_is_named():
-    """One far number hides the mean from the t test, not the ranks."""
+    """One far number hides the mean from the deciding test, not the ranks."""
     values = np.append(np.linspace(0.5, 1.5, 30), -60.0)
     found = second_opinions(values, 0.0, 0.05)
-    assert "Wilcoxon: above" in list(found.parting(t_test(values, 0.0, 0.05), 0.0, 0.05))
+    assert "Wilcoxon: above" in list(found.parting(mean_test(values, 0.0, 0.05), 0.0, 0.05))
 
 
 @pytest.mark.parametrize("values", [[1.0], [2.0, 2.0, 2.0]])

@@ -1,8 +1,8 @@
 """Tests and intervals of a bounded mean that hold at every look, by betting against it.
 
 Waudby-Smith and Ramdas 2024, "Estimating means of bounded random variables by betting", Journal of the Royal
-Statistical Society B 86(1): the hedged capital process (section 4, theorem 3) with θ = 1/2 and predictable plug-in bets
-(those of theorem 2). Numbers lie in [0, 1]. Against "the mean is at most m" the capital after t numbers is
+Statistical Society B 86(1): the hedged capital process with θ = 1/2 and the predictable plug-in bets of the paper's
+empirical Bernstein sequence. Numbers lie in [0, 1]. Against "the mean is at most m" the capital after t numbers is
 
     K⁺ₜ(m) = Πᵢ (1 + λᵢ (xᵢ − m)),   λᵢ = min(√(2 ln(1/α) / (σ̂²ᵢ₋₁ i ln(1 + i))), c / m),
 

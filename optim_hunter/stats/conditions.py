@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from optim_hunter.stats.skewness import critical_t, p_above, possible_skewnesses
+
 
 @dataclass(frozen=True)
 class Result:
@@ -24,35 +26,47 @@ class Result:
     p_refuted: float
 
 
-def t_test(values: Float[np.ndarray, "seed"], smallest_effect: float, alpha: float) -> Result:
-    """Student's one-sample t test of the mean of independent seeds (SciPy), both one-sided ways.
+def mean_test(values: Float[np.ndarray, "seed"], smallest_effect: float, alpha: float, bias: float = 0.0) -> Result:
+    """The test of the mean of independent numbers, both one-sided ways: Student's t, with and without their skewness.
 
-    Numbers without any spread (beyond rounding) are decided by their common value.
+    Of the t tests that `skewness` reckons with each must agree, so that p is the largest of theirs, and the interval
+    spans all of theirs. Numbers without any spread (beyond rounding) are decided by their common value.
+
+    Args:
+        values: numbers of seeds, or the pseudo-values of a statistic over seeds.
+        smallest_effect: what the mean is held against.
+        alpha: one-sided level.
+        bias: what the pseudo-values' mean has lost of the statistic itself; the tests must agree on both.
     """
     from scipy import stats
 
-    effect = float(np.mean(values))
-    if len(values) < 2:
-        return Result(effect, None, len(values), 1.0, 1.0)
-    if np.ptp(values) <= 1e-12 * np.abs(values).max():
+    effect, n = float(np.mean(values)), len(values)
+    if n < 2:
+        return Result(effect, None, n, 1.0, 1.0)
+    spread = float(np.std(values, ddof=1))
+    if spread <= 1e-12 * np.abs(values).max():
         settled = float(effect <= smallest_effect), float(effect >= smallest_effect)
-        return Result(effect, (effect, effect), len(values), *settled)
-    above = stats.ttest_1samp(values, smallest_effect, alternative="greater")
-    below = stats.ttest_1samp(values, smallest_effect, alternative="less")
-    interval = stats.ttest_1samp(values, 0.0).confidence_interval(1 - 2 * alpha)
-    bounds = float(interval.low), float(interval.high)
-    return Result(effect, bounds, len(values), float(above.pvalue), float(below.pvalue))
+        return Result(effect, (effect, effect), n, *settled)
+    skewnesses = possible_skewnesses(float(stats.skew((values - effect) / spread, bias=False)), n)
+    error, lowest, highest = spread / np.sqrt(n), effect + min(bias, 0.0), effect + max(bias, 0.0)
+    p = p_above((lowest - smallest_effect) / error, skewnesses, n)
+    p_refuted = p_above((smallest_effect - highest) / error, -skewnesses, n)
+    low = lowest - critical_t(alpha, skewnesses, n) * error
+    high = highest + critical_t(alpha, -skewnesses, n) * error
+    return Result(effect, (low, high), n, p, p_refuted)
 
 
-def seeds_test(values: Float[np.ndarray, "seed"], smallest_effect: float, alpha: float) -> Result:
-    """The test of independent seeds: exact for wins and losses, Student's t for all other numbers.
+def seeds_test(values: Float[np.ndarray, "seed"], smallest_effect: float, alpha: float, bias: float = 0.0) -> Result:
+    """The test of independent seeds: exact for wins and losses, `mean_test` for all other numbers.
 
-    Numbers that take two values, one on each side of the smallest effect, are counted: on them the t test is too often
-    wrong (5.9 % at 50 seeds, docs/calibration.md).
+    Numbers that take two values, one on each side of the smallest effect, are counted: on them a t test is too often
+    wrong (5.9 % at 50 seeds, docs/statistics.md).
     """
     low, high = values.min(), values.max()
     counted = len(values) > 2 and low < smallest_effect < high and np.all((values == low) | (values == high))
-    return (binomial_test if counted else t_test)(values, smallest_effect, alpha)
+    if counted:
+        return binomial_test(values, smallest_effect, alpha)
+    return mean_test(values, smallest_effect, alpha, bias)
 
 
 def binomial_test(values: Float[np.ndarray, "seed"], smallest_effect: float, alpha: float) -> Result:

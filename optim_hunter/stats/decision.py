@@ -111,11 +111,13 @@ def _tested(
 ) -> Tested:
     """The conditions on the seeds that confirm, as they are and with what is missing scored as lost."""
     values = _arrays(claim, split.used, candidate)
+    wholes = _wholes(claim, split.used, candidate)
+    biases = {name: whole - values[name].mean(axis=0) for name, whole in wholes.items()}
     missing = len(split.confirming) - len(split.used)
-    tested = _tests(claim, values, estimate)
+    tested = _tests(claim, values, estimate, biases)
     if_lost = tested
     if missing or any(one.lost for one in split.used):
-        if_lost = _tests(claim, _scored(claim, split.used, values, missing, candidate), estimate)
+        if_lost = _tests(claim, _scored(claim, split.used, values, missing, candidate), estimate, biases)
     columns = {name: column for name, (_, column) in tested.items()}
     return Tested(
         conditions={name: result for name, (result, _) in tested.items()},
@@ -126,7 +128,9 @@ def _tested(
         columns=columns,
         values={name: _column(array, columns[name]) for name, array in values.items()},
         by_seed=_by_seed(claim, (split.finders, split.used), candidate, columns),
-        pooled=_pooled(claim, split.used, candidate, columns),
+        pooled={
+            name: float(whole if columns[name] is None else whole[columns[name]]) for name, whole in wholes.items()
+        },
         missing=missing,
     )
 
@@ -171,19 +175,14 @@ def _by_seed(
     return numbers
 
 
-def _pooled(
-    claim: Claim,
-    used: Sequence[SeedNumber],
-    candidate: tuple[int, ...] | None,
-    columns: Mapping[str, int | None],
-) -> dict[str, float]:
-    """The statistics over seeds themselves, where conditions state some."""
-    pooled = {}
+def _wholes(claim: Claim, used: Sequence[SeedNumber], candidate: tuple[int, ...] | None) -> dict[str, np.ndarray]:
+    """The statistics over seeds themselves, where conditions state some; one for each column."""
+    wholes = {}
     for one in claim.quantities:
         if one.statistic:
             whole = statistic(one.statistic)(np.array([seed.values[one.name] for seed in used if seed.values]))
-            pooled[one.name] = float(_column(_pick(whole[np.newaxis], candidate), columns[one.name])[0])
-    return pooled
+            wholes[one.name] = _pick(whole[np.newaxis], candidate)[0]
+    return wholes
 
 
 def _scored(
@@ -223,21 +222,28 @@ def _search(claim: Claim, finders: Sequence[SeedNumber]) -> tuple[int, ...] | No
 
 
 def _tests(
-    claim: Claim, arrays: Mapping[str, np.ndarray], estimate: Mapping[str, float] | None
+    claim: Claim,
+    arrays: Mapping[str, np.ndarray],
+    estimate: Mapping[str, float] | None,
+    biases: Mapping[str, np.ndarray],
 ) -> dict[str, tuple[Result, int | None]]:
-    return {one.name: _test(claim, one, arrays[one.name], estimate) for one in claim.quantities}
+    return {
+        one.name: _test(claim, one, arrays[one.name], estimate, biases.get(one.name, 0.0)) for one in claim.quantities
+    }
 
 
 def _test(
-    claim: Claim, condition: Condition, values: np.ndarray, estimate: Mapping[str, float] | None
+    claim: Claim, condition: Condition, values: np.ndarray, estimate: Mapping[str, float] | None, bias: Any
 ) -> tuple[Result, int | None]:
     """A condition with several numbers a seed must hold for each (intersection-union), and any of them may refute it
     (Bonferroni); the result is that of the number nearest to failing, with its column."""
+    smallest, alpha = condition.smallest_effect, claim.alpha
     if estimate is not None:
-        return bootstrap_test(values, estimate[condition.name], condition.smallest_effect, claim.alpha), None
+        return bootstrap_test(values, estimate[condition.name], smallest, alpha), None
     if values.ndim == 1:
-        return seeds_test(values, condition.smallest_effect, claim.alpha), None
-    results = [seeds_test(column, condition.smallest_effect, claim.alpha) for column in values.T]
+        return seeds_test(values, smallest, alpha, float(bias)), None
+    columns = zip(values.T, np.broadcast_to(bias, values.shape[1]), strict=True)
+    results = [seeds_test(column, smallest, alpha, float(lost)) for column, lost in columns]
     worst = max(range(len(results)), key=lambda column: (results[column].p, -results[column].effect))
     p_refuted = min(1.0, len(results) * min(result.p_refuted for result in results))
     return replace(results[worst], p_refuted=p_refuted), worst

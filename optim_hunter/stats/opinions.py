@@ -1,4 +1,4 @@
-"""Other tests of the numbers that a t test decided: shown beside it, and deciding nothing."""
+"""Other tests of the numbers that the test of a mean decided: shown beside it, and deciding nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BothWays = tuple[float, float]
 
 @dataclass(frozen=True)
 class Opinions:
-    """What stands beside a t test: p values of the same two one-sided questions, and an interval of level 1 − 2α.
+    """Beside the test of a mean: p values of the same two one-sided questions, and an interval of level 1 − 2α.
 
     `sign_flip` holds for any distribution that is symmetric about the smallest effect, `wilcoxon` as well (it asks for
     the pseudo-median rather than the mean); `bca` allows for skew.
@@ -31,7 +31,7 @@ class Opinions:
     bca: tuple[float, float]
 
     def parting(self, result: Result, smallest_effect: float, alpha: float) -> Iterator[str]:
-        """Those that call another side than the t test does, each at α before any adjustment."""
+        """Those that call another side than the deciding test does, each at α before any adjustment."""
         low, high = self.bca
         sides = {
             "sign flips": _side(*self.sign_flip, alpha),

@@ -2,8 +2,9 @@
 
 Tukey's pseudo-value of seed i is n·θ − (n−1)·θ₋ᵢ, where θ is the statistic of all n seeds and θ₋ᵢ that of all but i.
 For a smooth θ the pseudo-values behave nearly as independent numbers whose mean is θ less its bias of order 1/n, so
-that the t test of `conditions` holds for them (Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter
-11). docs/statistics.md states the rates that were measured for each statistic of the table.
+that the test of means of `conditions` holds for them (Efron and Tibshirani 1993, An Introduction to the Bootstrap,
+chapter 11). Where θ is less smooth, as the best split, that mean varies more than its spread over the seeds says, and θ
+itself less: a verdict needs both. docs/statistics.md states the rates that were measured for each statistic.
 """
 
 from __future__ import annotations
