@@ -60,6 +60,7 @@ def test_the_test_of_a_mean_asks_three_t_tests_and_takes_the_largest_p():
     assert found.p == pytest.approx(max(three))
     three = [stats.t.cdf(t, 5), *(1 - halls_p(t, skewness + sign * error, 6) for sign in (-1, 1))]
     assert found.p_refuted == pytest.approx(max(three))
+    assert {type(number) for number in (found.p, found.p_refuted, *found.interval)} == {float}  # what xdist can send
 
 
 def test_two_numbers_show_no_skewness_and_are_left_to_student():

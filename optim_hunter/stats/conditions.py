@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +49,7 @@ def mean_test(values: Float[np.ndarray, "seed"], smallest_effect: float, alpha: 
         settled = float(effect <= smallest_effect), float(effect >= smallest_effect)
         return Result(effect, (effect, effect), n, *settled)
     skewnesses = possible_skewnesses(float(stats.skew((values - effect) / spread, bias=False)), n)
-    error, lowest, highest = spread / np.sqrt(n), effect + min(bias, 0.0), effect + max(bias, 0.0)
+    error, lowest, highest = spread / math.sqrt(n), effect + min(bias, 0.0), effect + max(bias, 0.0)
     p = p_above((lowest - smallest_effect) / error, skewnesses, n)
     p_refuted = p_above((smallest_effect - highest) / error, -skewnesses, n)
     low = lowest - critical_t(alpha, skewnesses, n) * error
