@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from browser import Browser, browsing, find_chromium
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
+from test_demo import packed
 
 from optim_hunter.cli import main
 from optim_hunter.models.linear_path import PathPoint
@@ -23,6 +25,7 @@ from optim_hunter.observe.store import Store
 from optim_hunter.tasks.corpus import SEPARATOR, read_corpus
 from optim_hunter.tasks.held_out import ChoiceTask
 from optim_hunter.tasks.planted_stories import PLANTED, planted_corpus
+from optim_hunter.tasks.word_groups import WORD_GROUPS
 
 HALF = 4200
 """Stories of the packaged corpus that have a hundred windows of every conjunction."""
@@ -78,13 +81,13 @@ class Made:
         return softmax(self.best.offsets + self.best.weights[features].sum(0))
 
 
-def make(folder: Path, stories: list[str]) -> Made:
+def make(folder: Path, stories: list[str], *groups: str) -> Made:
+    """The page of the conjunctions, and of further groups."""
     corpus = folder / "corpus.txt"
     corpus.write_text(SEPARATOR.join(stories), encoding="utf-8")
     page, store = folder / "page.html", folder / "store"
-    assert (
-        main(["demo", "--group", "conjunctions", "--corpus", str(corpus), "-o", str(page), "--store", str(store)]) == 0
-    )
+    command = ["demo", "--group", "conjunctions", *groups, "--corpus", str(corpus), "-o", str(page)]
+    assert main([*command, "--store", str(store)]) == 0
     chooser = LinearChooser(read_corpus(corpus), ChoiceTask(views=("prior", "linear")), Store(store))
     made = Made(page, chooser)
     assert made.best.nonzero
@@ -103,7 +106,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def half(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Made:  # noqa: ARG001 - first skip, then fit
-    return make(tmp_path_factory.mktemp("half"), list(read_corpus(None).stories[:HALF]))
+    return make(tmp_path_factory.mktemp("half"), list(read_corpus(None).stories[:HALF]), "but,so")
 
 
 @pytest.fixture(scope="module")
@@ -182,13 +185,61 @@ def test_every_control_has_a_name_and_changes_are_announced(browser, half):
     show(browser, half)
     unnamed = "[...document.querySelectorAll('select,input,textarea')].filter(field => !field.labels.length)"
     assert browser.evaluate(f"{unnamed}.map(field => field.id)") == []
-    assert browser.evaluate("[...document.querySelectorAll('[role=status]')].map(region => region.id)") == [
-        "verdict",
-        "likely",
+    statuses = browser.evaluate("[...document.querySelectorAll('[role=status]')].map(region => region.id)")
+    assert statuses == ["found", "verdict", "likely"]
+    tables = "[...document.querySelectorAll('table')].map(table => table.ariaLabelledByElements?.[0] ?? "
+    tables += "document.getElementById(table.getAttribute('aria-labelledby')))"
+    assert browser.evaluate(f"{tables}.map(heading => heading.textContent)") == [
+        "Strongest tokens at this position",
+        "Tokens with similar weights",
+        "The sum behind it",
     ]
     assert browser.evaluate(
         "[...document.querySelectorAll('button')].every(button => button.textContent.trim() || button.ariaLabel)"
     )
+
+
+SAID = "document.getElementById('found').textContent"
+
+
+def write_token(browser: Browser, text: str) -> None:
+    browser.evaluate("document.getElementById('token').focus()")
+    press(browser, *text)
+
+
+def test_a_search_says_how_many_it_found_and_a_failed_one_that_nothing_was_chosen(browser, half):
+    show(browser, half)
+    assert browser.evaluate(SAID) == ""
+    write_token(browser, "wa")
+    options = browser.evaluate("document.querySelectorAll('#tokens [role=option]').length")
+    assert browser.evaluate(SAID) == f"{options} tokens"
+    press(browser, "s")
+    assert browser.evaluate(SAID) == "1 token"
+    press(browser, *"qqq")
+    assert browser.evaluate(SAID) == "no token of the vocabulary holds this"
+    assert browser.evaluate("document.getElementById('tokens').childElementCount") == 0
+    assert browser.evaluate("document.getElementById('token').getAttribute('aria-expanded')") == "false"
+    press(browser, "Enter")
+    assert browser.evaluate(SAID) == "nothing chosen: no token of the vocabulary holds “wasqqq”"
+    press(browser, "Escape")
+    assert browser.evaluate(SAID) == ""
+    assert browser.evaluate("document.getElementById('token').value") == ","
+    press(browser, "Enter")
+    assert browser.evaluate(SAID) == ""
+    assert browser.evaluate("demo.tokenizer.texts[demo.state.token]") == ","
+
+
+@pytest.mark.parametrize("group", ["conjunctions", "but,so"])
+def test_a_word_as_it_is_written_comes_before_a_capital(browser, half, group):
+    """Whichever of them has the larger weights in a group."""
+    show(browser, half, f"group={quote(group)}")
+    assert {" but", " But"} <= set(browser.evaluate("demo.tokenizer.texts"))
+    write_token(browser, "but")
+    press(browser, "Enter")
+    assert browser.evaluate("demo.tokenizer.texts[demo.state.token]") == " but"
+    both = "[' But', ' but'], 'but', {}"
+    for order in ("[0, 1]", "[1, 0]"):
+        assert browser.evaluate(f"findTokens({both.format(order)})") == [1, 0]
 
 
 def test_tokens_are_those_of_tokenizers(browser, half):
@@ -272,6 +323,7 @@ def test_an_address_brings_its_state_back(browser, half):
     browser.evaluate(
         "demo.go({ token: demo.tokenizer.ofText.get(' was'), position: 3, sentence: 'a & b = c # d%\\n“e”' })"
     )
+    browser.wait_for("location.hash.includes('position=3')")
     state, address = browser.evaluate(STATE), browser.evaluate("location.hash")
     assert state == ["conjunctions", " was", 3, "a & b = c # d%\n“e”"]
     show(browser, half)
@@ -282,6 +334,40 @@ def test_an_address_brings_its_state_back(browser, half):
     assert first == ""
     browser.evaluate("location.hash = '#position=7'")
     browser.wait_for("demo.state.position === 7")
+
+
+COUNTED = """
+    window.writes = 0;
+    const write = history.replaceState.bind(history);
+    history.replaceState = (...state) => { window.writes++; write(...state); };
+    const field = document.getElementById('sentence');
+    for (const letter of 'x'.repeat(200)) { field.value += letter; field.dispatchEvent(new Event('input')); }
+    window.writes"""
+
+
+def test_the_address_follows_what_is_typed_without_a_write_for_every_key(browser, half):
+    show(browser, half, "sentence=")
+    browser.evaluate("document.getElementById('sentence').focus()")
+    press(browser, *"Tom was", "Tab")  # which leaves the field
+    assert "sentence=Tom+was" in browser.evaluate("location.hash")
+    assert browser.evaluate(COUNTED) == 0
+    browser.wait_for("window.writes")
+    assert browser.evaluate("window.writes") == 1
+    assert browser.evaluate("location.hash").endswith("Tom+was" + "x" * 200)
+
+
+def test_an_address_that_the_browser_refuses_is_told_and_the_page_goes_on(browser, half):
+    show(browser, half)
+    browser.evaluate("history.replaceState = () => { throw new DOMException('too many', 'SecurityError'); }")
+    browser.evaluate("demo.go({ position: 3 })")
+    notice = "document.getElementById('notice')"
+    browser.wait_for(f"!{notice}.hidden")
+    assert "refused to change the address (SecurityError)" in browser.evaluate(f"{notice}.textContent")
+    assert browser.evaluate("document.getElementById('position').value") == "3"
+    browser.evaluate("delete history.replaceState; demo.go({ position: 4 })")
+    browser.wait_for(f"{notice}.hidden")
+    assert "position=4" in browser.evaluate("location.hash")
+    assert browser.console == []
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, "%%0", "__proto__", "999"])
@@ -350,6 +436,43 @@ def test_dark_readers_and_narrow_screens(browser, half, tmp_path):
         assert browser.evaluate("document.documentElement.scrollWidth") <= 375
     browser.print(tmp_path / "page.pdf")
     assert (tmp_path / "page.pdf").stat().st_size > 10_000
+
+
+COLOURS = """(() => {{
+    const of = (selector, property) => [...document.querySelectorAll(selector)].map(
+        part => getComputedStyle(part)[property].match(/[\\d.]+/g).slice(0, 3).map(Number));
+    return [of('.box.{0}', 'borderTopColor'), of('.box.{0}, #sum td.{0}', 'backgroundColor')];
+}})()"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("way", "hue", "warmer"), [("raises", 5, 1), ("lowers", 215, -1)])
+def test_red_raises_and_blue_lowers(browser, half, scheme, way, hue, warmer):
+    """Hues in degrees of the colour circle, red being 0 and blue 240; a tint is warmer or colder than the page."""
+    browser.colour_scheme(scheme)
+    show(browser, half, "sentence=" + quote(SENTENCES[3]))
+    borders, tints = browser.evaluate(COLOURS.format(way))
+    ground = browser.evaluate("getComputedStyle(document.body).backgroundColor.match(/[\\d.]+/g).map(Number)")
+    browser.colour_scheme("light")
+    assert borders
+    for border in borders:
+        assert abs((360 * colorsys.rgb_to_hsv(*border)[0] - hue + 180) % 360 - 180) <= 15, border
+    assert len(tints) > 2
+    for red, _, blue in tints:
+        assert warmer * (red - blue) > warmer * (ground[0] - ground[2]) / 255
+
+
+@pytest.mark.slow
+def test_all_ten_groups_of_the_packaged_corpus_fit_into_a_page(tmp_path, capsys):
+    """With all their held-out windows; what the store in the cache has is not fitted again."""
+    page = tmp_path / "page.html"
+    assert main(["demo", "-o", str(page)]) == 0
+    assert "left out" not in capsys.readouterr().err
+    assert page.stat().st_size <= 4_000_000
+    arrays, description = packed(page.read_text(encoding="utf-8"))
+    assert [group["name"] for group in description["groups"]] == list(WORD_GROUPS)
+    kept = [len(arrays[f"{number}.labels"]) for number in range(10)]
+    assert kept == [group["held_out_windows"] for group in description["groups"]]
 
 
 @pytest.mark.slow

@@ -4,12 +4,20 @@
 const FIRST_SENTENCE = "Once upon a time there was a little girl named Lily. She wanted to play outside,";
 const FEW_EXAMPLES = 10;
 const LONGEST_SENTENCE = 2000;
+const REST = 300; // ms without a change, after which the address is written: browsers refuse many writes at once
+
+/** A notice at the top of the page; an empty text removes it. */
+function tell(text) {
+  const notice = document.getElementById("notice");
+  notice.hidden = text === "";
+  notice.textContent = text;
+}
 
 class Demo {
   constructor({ page, tokenizer, models }) {
-    Object.assign(this, { page, tokenizer, models });
-    this.fields = Object.fromEntries(["group", "token", "tokens", "position", "sentence", "more"].map((id) => [id, document.getElementById(id)]));
-    this.search = new TokenSearch(this.fields.token, this.fields.tokens, tokenizer.texts,
+    Object.assign(this, { page, tokenizer, models, waiting: null, behind: false });
+    this.fields = Object.fromEntries(["group", "token", "tokens", "found", "position", "sentence", "more"].map((id) => [id, document.getElementById(id)]));
+    this.search = new TokenSearch(this.fields.token, this.fields.tokens, this.fields.found, tokenizer.texts,
       () => this.ranking(), (token) => this.go({ token }));
     this.fillControls();
     this.restore();
@@ -31,6 +39,7 @@ class Demo {
     this.fields.position.addEventListener("input", () => this.go({ position: Number(this.fields.position.value) }));
     this.fields.sentence.addEventListener("input", () => this.go({ sentence: this.fields.sentence.value }));
     this.fields.more.addEventListener("click", () => this.go({ most: 5 * this.state.most }));
+    document.addEventListener("focusout", () => this.writeAddress());
     addEventListener("hashchange", () => this.restore());
   }
 
@@ -50,7 +59,23 @@ class Demo {
     const before = this.state;
     this.state = { ...before, most: FEW_EXAMPLES, ...change };
     this.show(before);
-    history.replaceState(null, "", `#${this.address()}`);
+    clearTimeout(this.waiting);
+    this.waiting = setTimeout(() => this.writeAddress(), REST);
+  }
+
+  /** Write the address, if it is behind what is shown. */
+  writeAddress() {
+    if (this.waiting === null) return;
+    clearTimeout(this.waiting);
+    this.waiting = null;
+    try {
+      history.replaceState(null, "", `#${this.address()}`);
+      if (this.behind) tell("");
+      this.behind = false;
+    } catch (error) {
+      this.behind = true;
+      tell(`The browser refused to change the address (${error.name}): it does not show the last of your changes.`);
+    }
   }
 
   address() {
@@ -74,14 +99,8 @@ class Demo {
     this.state = { group, position, most: FEW_EXAMPLES };
     this.state.token = read("token", (text) => this.tokenizer.ofText.get(text), () => this.tokenizer.ofText.get(",") ?? this.ranking()[0]);
     this.state.sentence = read("sentence", (text) => text.slice(0, LONGEST_SENTENCE), () => FIRST_SENTENCE);
-    this.tellWrong(wrong);
+    tell(wrong.length === 0 ? "" : `The address asks for what this page does not have: ${wrong.join(", ")}.`);
     this.show();
-  }
-
-  tellWrong(wrong) {
-    const notice = document.getElementById("notice");
-    notice.hidden = wrong.length === 0;
-    notice.textContent = `The address asks for what this page does not have: ${wrong.join(", ")}.`;
   }
 
   /** Show what differs from the state before. */
@@ -119,8 +138,4 @@ class Demo {
 
 unpackData(document.getElementById("data").textContent).then(
   (data) => { window.demo = new Demo(data); },
-  (error) => {
-    const notice = document.getElementById("notice");
-    notice.hidden = false;
-    notice.textContent = `The page's data could not be read (${error}): a browser from 2023 on is needed, and the whole file.`;
-  });
+  (error) => tell(`The page's data could not be read (${error}): a browser from 2023 on is needed, and the whole file.`));

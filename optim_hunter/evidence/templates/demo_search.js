@@ -9,22 +9,28 @@ function findTokens(texts, written, order) {
   if (wanted === "") return order;
   const small = wanted.toLowerCase();
   const ranked = order.map((token) => ({ token, rank: matchRank(texts[token], wanted, small) }));
-  return ranked.filter(({ rank }) => rank < 5).sort((one, other) => one.rank - other.rank).map(({ token }) => token);
+  return ranked.filter(({ rank }) => rank < 6).sort((one, other) => one.rank - other.rank).map(({ token }) => token);
 }
 
 function matchRank(text, wanted, small) {
-  const bare = text.trimStart().toLowerCase();
+  const bare = text.trimStart();
   if (text === wanted) return 0;
-  if (visible(text) === wanted) return 1;
-  if (bare === small) return 2;
-  if (bare.startsWith(small)) return 3;
-  return text.toLowerCase().includes(small) ? 4 : 5;
+  if (bare === wanted) return 1;
+  if (visible(text) === wanted) return 2;
+  if (bare.toLowerCase() === small) return 3;
+  if (bare.toLowerCase().startsWith(small)) return 4;
+  return text.toLowerCase().includes(small) ? 5 : 6;
+}
+
+function foundText(found) {
+  if (found === 0) return "no token of the vocabulary holds this";
+  return `${count(found)} token${found === 1 ? "" : "s"}${found > MOST_OPTIONS ? `, the first ${MOST_OPTIONS} are listed` : ""}`;
 }
 
 class TokenSearch {
-  /** `ranking()` gives all tokens, the strongest first; `choose(token)` is told of a choice. */
-  constructor(input, list, texts, ranking, choose) {
-    Object.assign(this, { input, list, texts, ranking, choose, found: [], active: -1, current: null });
+  /** `status` says how many were found; `ranking()` gives all tokens, the strongest first; `choose(token)` is told of a choice. */
+  constructor(input, list, status, texts, ranking, choose) {
+    Object.assign(this, { input, list, status, texts, ranking, choose, found: [], active: -1, current: null });
     input.addEventListener("input", () => this.open(input.value));
     input.addEventListener("click", () => this.open(""));
     input.addEventListener("focus", () => input.select());
@@ -40,18 +46,20 @@ class TokenSearch {
   }
 
   open(written) {
-    this.found = findTokens(this.texts, written, this.ranking()).slice(0, MOST_OPTIONS);
+    const found = findTokens(this.texts, written, this.ranking());
+    this.found = found.slice(0, MOST_OPTIONS);
     this.list.replaceChildren(...this.found.map((token, place) => this.#option(token, place)));
-    if (this.found.length === 0) this.list.replaceChildren(element("li", { class: "none" }, "no token of the vocabulary holds this"));
-    this.list.hidden = false;
-    this.input.setAttribute("aria-expanded", "true");
-    this.#activate(this.found.length > 0 ? 0 : -1);
+    this.list.hidden = found.length === 0;
+    this.input.setAttribute("aria-expanded", String(found.length > 0));
+    this.status.textContent = foundText(found.length);
+    this.#activate(found.length > 0 ? 0 : -1);
   }
 
   close() {
     this.list.hidden = true;
     this.input.setAttribute("aria-expanded", "false");
     this.input.removeAttribute("aria-activedescendant");
+    this.status.textContent = "";
     this.input.value = this.current === null ? "" : visible(this.texts[this.current]);
   }
 
@@ -76,6 +84,11 @@ class TokenSearch {
     this.choose(token);
   }
 
+  /** Said once more and in other words, since a screen reader passes over a text that stays. */
+  #tellNone() {
+    this.status.textContent = `nothing chosen: no token of the vocabulary holds “${visible(this.input.value)}”`;
+  }
+
   #press(event) {
     event.preventDefault();
     const option = event.target.closest("[data-place]");
@@ -84,11 +97,13 @@ class TokenSearch {
 
   #key(event) {
     const open = !this.list.hidden;
+    const lost = !open && this.status.textContent !== "";
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step && !open) this.open("");
     else if (step && this.found.length) this.#activate((this.active + step + this.found.length) % this.found.length);
     else if (event.key === "Enter" && open) this.#take(this.active);
-    else if (event.key === "Escape" && open) this.close();
+    else if (event.key === "Enter" && lost) this.#tellNone();
+    else if (event.key === "Escape" && (open || lost)) this.close();
     else return;
     event.preventDefault();
   }

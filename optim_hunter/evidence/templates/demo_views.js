@@ -97,13 +97,13 @@ function wordHeads(model) {
   return model.words.map((word) => element("th", { scope: "col" }, spaced(word)));
 }
 
-/** A table of tokens with a score each and their weights at a position; `choose(token)` is told of a click. */
-function tokenTable(model, texts, position, heading, rows, choose) {
-  const head = element("tr", {}, element("th", { scope: "col" }, "token"), element("th", { scope: "col" }, heading), ...wordHeads(model));
+/** A table of tokens with a score each and their weights at a position, below the heading `name`; `choose(token)` is told of a click. */
+function tokenTable(name, model, texts, position, score, rows, choose) {
+  const head = element("tr", {}, element("th", { scope: "col" }, "token"), element("th", { scope: "col" }, score), ...wordHeads(model));
   const body = rows.map(({ token, value }) => element("tr", {},
     element("th", { scope: "row" }, tokenButton(texts[token], () => choose(token))),
     element("td", {}, value), ...model.pushes(position, token).map(pushCell)));
-  return element("table", {}, element("thead", {}, head), element("tbody", {}, ...body));
+  return element("table", { "aria-labelledby": name }, element("thead", {}, head), element("tbody", {}, ...body));
 }
 
 function tokenButton(text, click) {
@@ -113,7 +113,7 @@ function tokenButton(text, click) {
 function showStrongest(model, texts, position, choose) {
   const rows = model.strongest(position).slice(0, MOST_TOKENS)
     .map(({ token }) => ({ token, value: count(sum(model.seen(position, token))) }));
-  fill("strongest", rows.length ? tokenTable(model, texts, position, "seen", rows, choose)
+  fill("strongest", rows.length ? tokenTable("strongest-heading", model, texts, position, "seen", rows, choose)
     : element("p", { class: "note" }, "No token has a weight here."));
 }
 
@@ -121,7 +121,7 @@ function showSimilar(model, texts, token, position, choose) {
   const rows = model.similar(token).slice(0, MOST_TOKENS).map(({ token: other, score }) => ({ token: other, value: score.toFixed(2) }));
   const about = "By the cosine between the weights of two tokens over all positions and words, each less its mean over the words. "
     + `The numbers on the right are the weights at position ${position}.`;
-  if (rows.length) fill("similar", element("p", { class: "note" }, about), tokenTable(model, texts, position, "cosine", rows, choose));
+  if (rows.length) fill("similar", element("p", { class: "note" }, about), tokenTable("similar-heading", model, texts, position, "cosine", rows, choose));
   else fill("similar", element("p", { class: "note" }, "This token has no weight at any position, so that none is similar."));
 }
 
@@ -184,7 +184,7 @@ function sumTable(model, texts, aligned, probabilities, choose) {
   const head = element("tr", {}, element("th", { scope: "col" }, "position"), element("th", { scope: "col" }, "token"), ...wordHeads(model));
   const rows = aligned.map(({ token, position }, place) =>
     row(tokenButton(texts[token], () => choose(token, position)), String(position), pushes[place].map(pushCell), "one"));
-  return element("table", { class: "sum" }, element("thead", {}, head), element("tbody", {},
+  return element("table", { class: "sum", "aria-labelledby": "sum-heading" }, element("thead", {}, head), element("tbody", {},
     row("offset", "", offsets.map(pushCell), "offset"), ...rows),
   element("tfoot", {}, row("sum", "", totals.map((total) => element("td", {}, signed(total))), "total"),
     row("probability", "", probabilities.map((probability) => element("td", {}, percent(probability))), "total")));
