@@ -49,7 +49,14 @@ class Verdict(StrEnum):
 
 
 class UserError(Exception):
-    """A mistake or a lack on the user's side: one line that names the cause and the remedy."""
+    """A mistake or a lack on the user's side: one line that names the cause and the remedy.
+
+    A remedy that names options of a run of claims stands apart, so that a command can name its own in its place.
+    """
+
+    def __init__(self, fault: str, remedy: str = "") -> None:
+        super().__init__(f"{fault}: {remedy}" if remedy else fault)
+        self.fault, self.remedy = fault, remedy
 
 
 class InvalidInstrument(Exception):

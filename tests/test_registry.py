@@ -107,7 +107,7 @@ def test_markers(name: str, device: str | None, expected: str) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("smolm2-135m", r"unknown model 'smolm2-135m': did you mean smollm2-135m\? known are smollm2-135m, llama"),
+        ("smolm2-135m", r"unknown model 'smolm2-135m': did you mean smollm2-135m\? known are smollm2-135m, .*llama"),
         ("", "unknown model '': known are .*random:NAME, owner/name@REVISION, FOLDER"),
         ("recorded:gpt", "unknown model 'recorded:gpt': .*recorded:llama-3.1-8b"),
         ("planted:nothing", "unknown model"),
@@ -295,7 +295,7 @@ def test_a_wrong_device_or_dtype_is_explained(tiny: Path, device: str, dtype: st
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without GPU")
 def test_a_gpu_model_without_gpu_says_so_before_any_download() -> None:
-    with pytest.raises(UserError, match="torch sees 0 GPUs here; use --claims-device cpu"):
+    with pytest.raises(UserError, match="torch sees 0 GPUs here: use --claims-device cpu"):
         open_language_model("llama-3.1-8b", None, None)
 
 

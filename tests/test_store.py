@@ -247,7 +247,9 @@ def test_the_default_store_lies_in_the_cache(tmp_path, monkeypatch):
 
 def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path):
     (tmp_path / "file").write_text("")
-    for choice in (tmp_path / "file", tmp_path / "file" / "below", "/proc"):
+    with pytest.raises(UserError, match=r"store .*file is no folder: .*--claims-store FOLDER.*store none"):
+        open_store(str(tmp_path / "file"))
+    for choice in (tmp_path / "file" / "below", "/proc"):
         with pytest.raises(UserError, match=r"cannot be written .*--claims-store FOLDER.*store none") as raised:
             open_store(str(choice))
         assert str(choice) in str(raised.value)

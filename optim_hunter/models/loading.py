@@ -67,7 +67,9 @@ def choose_device(device: str | None, needs_gpu: bool) -> str:
         raise UserError(f"device {chosen!r} is not supported: write cpu, cuda or cuda:0")
     if kind == "cuda" and (index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()
-        raise UserError(f"device {chosen!r}: torch sees {count} GPUs here; use --claims-device cpu or another machine")
+        raise UserError(
+            f"device {chosen!r}: torch sees {count} GPUs here", "use --claims-device cpu or another machine"
+        )
     return chosen
 
 

@@ -71,8 +71,8 @@ class Engine:
             require(checks, self.model.dtype)
         except torch.OutOfMemoryError:
             raise UserError(
-                f"{self.model.name}: memory of {self.device} does not suffice for its weights: try --claims-dtype "
-                "bfloat16, or another device"
+                f"{self.model.name}: memory of {self.device} does not suffice for its weights",
+                "try --claims-dtype bfloat16, or another device",
             ) from None
         except InvalidInstrument as error:
             kind = type(self.model.module).__name__
@@ -123,8 +123,7 @@ class Engine:
         broken = [label for label, good, segment in zip(labels, finite, segments, strict=True) if segment and not good]
         if broken:
             raise InvalidInstrument(
-                f"{self.model.name} gives logits that are not finite on {broken[0]}: "
-                "check its weights, or try --claims-dtype float32"
+                f"{self.model.name} gives logits that are not finite on {broken[0]}: check its weights, or try float32"
             )
         return seen
 

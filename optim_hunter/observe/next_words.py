@@ -127,7 +127,8 @@ def _read_all(engine: Engine, rows: Sequence[Row], tokens: Sequence[int]) -> Ite
         elif len(batch) == 1:
             raise UserError(
                 f"{engine.model.name}: memory of {engine.device} does not suffice for a text of "
-                f"{len(rows[0].tokens):,} tokens: try --claims-dtype bfloat16, or a larger device"
+                f"{len(rows[0].tokens):,} tokens",
+                "try --claims-dtype bfloat16, or a larger device",
             )
         else:
             at_once = len(batch) // 2 * len(rows[0].tokens)

@@ -135,11 +135,13 @@ def open_store(choice: str | None) -> Store | None:
     """The store in a folder, by default in the cache; None for `none`.
 
     Raises:
-        UserError: the folder cannot be made or written.
+        UserError: it is no folder, or one that cannot be made or written.
     """
     if choice == "none":
         return None
     folder = store_folder(choice)
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"store {folder} is no folder: {REMEDY}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()

@@ -133,7 +133,7 @@ def word_tokens(tokenizer: Tokenizer, group: Sequence[str]) -> Int[np.ndarray, "
         if len(pieces := tokenizer.encode(word).tokens) != 1:
             raise UserError(
                 f"word group: {word!r} is no single token of this corpus's tokenizer of {tokenizer.get_vocab_size()} "
-                f"tokens ({len(pieces)} pieces); take a more frequent word, or a larger corpus or vocabulary"
+                f"tokens ({len(pieces)} pieces); take a more frequent word, or a larger corpus"
             )
     return np.array([tokenizer.token_to_id(tokenizer.encode(word).tokens[0]) for word in group])
 
