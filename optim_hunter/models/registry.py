@@ -210,7 +210,7 @@ def _unknown(name: str) -> UserError:
         return UserError(f"model {name!r}: there is no such folder, and {pinned}")
     close = difflib.get_close_matches(name, ENTRIES, n=1)
     guess = f"did you mean {close[0]}? " if close else ""
-    return UserError(f"unknown model {name!r}: {guess}known are {', '.join(known_names())}")
+    return UserError(f"unknown model {name!r}", f"{guess}known are {', '.join(known_names())}")
 
 
 def recorded_predictions(name: str) -> dict[str, Any]:
