@@ -110,6 +110,8 @@ ENTRIES: Mapping[str, Entry] = {
     "planted:frequent-marks-twin": Entry(kind="linear", planted=True),
     "planted:salient-corpus": Entry(kind="linear", planted=True),
     "planted:salient-corpus-twin": Entry(kind="linear", planted=True),
+    "planted:comma-heeded": Entry(kind="linear", planted=True),
+    "planted:comma-beside": Entry(kind="linear", planted=True),
     "planted:one-cue": Entry(kind="linear", planted=True),
     "planted:two-cues": Entry(kind="linear", planted=True),
     "planted:no-cue": Entry(kind="linear", planted=True),
