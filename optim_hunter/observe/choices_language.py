@@ -59,15 +59,19 @@ def prompts_before(model: LanguageModel, windows: Windows, corpus: Corpus, view:
     Raises:
         UserError: a window in which no token of the model begins.
     """
+    return [prompt_from(model, *text) for text in texts_before(windows, corpus, view)]
+
+
+def texts_before(windows: Windows, corpus: Corpus, view: str) -> list[tuple[str, int]]:
+    """What stands in its story before each window's word, and the character from which on the view shows it."""
     stories = {story: corpus.stories[story] for story in np.unique(windows.story).tolist()}
     offsets = {story: _offsets(windows, text) for story, text in stories.items()}
     reach = windows.tokens.shape[1] if view == "window" else None
-    prompts = []
+    texts = []
     for story, place in zip(windows.story.tolist(), windows.place.tolist(), strict=True):
         first = place - reach if reach else 0
-        before = stories[story][: offsets[story][place][0]]
-        prompts.append(_prompt(model, before, _begins(offsets[story], first)))
-    return prompts
+        texts.append((stories[story][: offsets[story][place][0]], _begins(offsets[story], first)))
+    return texts
 
 
 def _offsets(windows: Windows, story: str) -> list[tuple[int, int]]:
@@ -80,10 +84,13 @@ def _begins(offsets: Sequence[tuple[int, int]], first: int) -> int:
     return max(offsets[first][0], offsets[first - 1][1]) if first else 0
 
 
-def _prompt(model: LanguageModel, before: str, start: int) -> Prompt:
+def prompt_from(model: LanguageModel, before: str, start: int) -> Prompt:
     """The model's tokens of the text before a word, from the first that begins at character `start` or later.
 
     BOS counts as at 0.
+
+    Raises:
+        UserError: no token begins there.
     """
     encoded = model.encode(before)
     kept = [token for token, (begin, _) in zip(encoded.ids, encoded.offsets, strict=True) if begin >= start]

@@ -13,10 +13,11 @@ from optim_hunter.observe.plan import Plan
 from optim_hunter.observe.store import Store
 from optim_hunter.subjects.subject import Options
 from optim_hunter.tasks.corpus import Corpus, read_corpus
-from optim_hunter.tasks.held_out import ChoiceTask
+from optim_hunter.tasks.held_out import ChoiceTask, ReplacedTokenTask
 
 if TYPE_CHECKING:
     from optim_hunter.observe.choices_language import LanguageChooser
+    from optim_hunter.observe.replaced import TokenReplacer
     from optim_hunter.observe.resampled import Chooser
 
 
@@ -34,7 +35,7 @@ class LanguageSubject:
         self.passes = {stem: RegressionPass(self.engine, plan, self.kept) for stem, plan in plans.items()}
         self._source, self._store, self._kept_choices = options.corpus, store, KeptChoices(store, self.model)
         self._choosers: dict[ChoiceTask, LanguageChooser] = {}
-        self._shown: dict[ChoiceTask, Chooser] = {}
+        self._shown: dict[ChoiceTask, Chooser | TokenReplacer] = {}
 
     @cached_property
     def corpus(self) -> Corpus:
@@ -91,10 +92,14 @@ class LanguageSubject:
     def _chooser(self, task: ChoiceTask) -> LanguageChooser:
         from optim_hunter.observe.choices import LinearChooser
         from optim_hunter.observe.choices_language import LanguageChooser
+        from optim_hunter.observe.replaced import TokenReplacer, said_by
         from optim_hunter.observe.resampled import resampling
 
         if task not in self._choosers:
             linear = LinearChooser(self.corpus, task, self._store)
-            self._choosers[task] = LanguageChooser(self.engine, linear, self._kept_choices)
-            self._shown[task] = resampling(self._choosers[task], task)
+            chooser = self._choosers[task] = LanguageChooser(self.engine, linear, self._kept_choices)
+            if isinstance(task, ReplacedTokenTask):
+                self._shown[task] = TokenReplacer(linear, task, said_by(self.engine, self._kept_choices))
+            else:
+                self._shown[task] = resampling(chooser, task)
         return self._choosers[task]

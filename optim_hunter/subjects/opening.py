@@ -11,11 +11,13 @@ from optim_hunter.subjects.language import LanguageSubject
 from optim_hunter.subjects.linear import LinearSubject
 from optim_hunter.subjects.permuted import WithPermuted, asks_permuted, with_permuted
 from optim_hunter.subjects.planted_choices import PlantedChoicesSubject
+from optim_hunter.subjects.planted_commas import PlantedCommasSubject
 from optim_hunter.subjects.recorded import RecordedSubject
 from optim_hunter.subjects.regressor import RegressorSubject, WithRegressors, asks_regressors, without_regressors
 from optim_hunter.subjects.subject import Options, Subject
 from optim_hunter.subjects.synthetic import SyntheticSubject
 from optim_hunter.tasks.planted_choices import RULES
+from optim_hunter.tasks.planted_commas import COMMAS
 
 
 def open_subject(name: str, options: Options, plans: Mapping[str, Plan], store: Store | None) -> Subject:
@@ -37,6 +39,8 @@ def open_subject(name: str, options: Options, plans: Mapping[str, Plan], store: 
         return SyntheticSubject(name)
     if name in RULES:
         return PlantedChoicesSubject(name, store)
+    if name in COMMAS:
+        return PlantedCommasSubject(name, store)
     if kind == "linear":
         return LinearSubject(name, options, store)
     return LanguageSubject(name, options, plans, store)

@@ -54,6 +54,18 @@ class ChoiceTask:
 
 
 @dataclass(frozen=True)
+class ReplacedTokenTask(ChoiceTask):
+    """The windows that end in `token`, shown as they are and with that token replaced.
+
+    It is replaced by each of the `replacements` tokens, none of them a word of the group, that are as frequent as it is
+    in the windows of the stories for fitting, or nearly.
+    """
+
+    token: str = ","
+    replacements: int = 3
+
+
+@dataclass(frozen=True)
 class ResampledChoiceTask(ChoiceTask):
     """The same windows, but every seed resamples them: for what must be uncertain together with something else.
 

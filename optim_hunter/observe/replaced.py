@@ -1,0 +1,118 @@
+"""Windows that end in a token, shown as they are and with that token replaced: what a chooser says of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from optim_hunter.claim import NoValue, UserError
+from optim_hunter.tasks.held_out import ReplacedTokenTask
+from optim_hunter.tasks.stories import token_texts
+
+if TYPE_CHECKING:
+    from optim_hunter.observe.choices import LinearChooser
+    from optim_hunter.observe.choices_language import KeptChoices
+    from optim_hunter.observe.engine import Engine
+    from optim_hunter.observe.next_words import NextWords
+
+Text = tuple[str, int]
+"""What stands before a word, and the character from which on it is shown."""
+
+Say = Callable[[Sequence[Text], Sequence[str]], "NextWords"]
+"""Texts and the words of a group → their log-probabilities after each text."""
+
+
+@dataclass(frozen=True)
+class ReplacedTokenObservation:
+    """What was said of a seed's windows that end in the token.
+
+    `kept` are log-probabilities (nats, normalised over the group) with the token in its place, `replaced` with each of
+    `replacements` there.
+    """
+
+    seed: int
+    group: tuple[str, ...]
+    kept: Float[np.ndarray, "window class"]
+    replaced: Float[np.ndarray, "replacement window class"]
+    replacements: tuple[str, ...]
+    checks: Mapping[str, float]
+
+
+class TokenReplacer:
+    """Asks a chooser about the windows of a task's seeds that end in its token."""
+
+    def __init__(self, linear: LinearChooser, task: ReplacedTokenTask, say: Say) -> None:
+        self.linear, self.task, self._say = linear, task, say
+
+    @cached_property
+    def replacements(self) -> tuple[str, ...]:
+        """The tokens of like frequency, the nearest first.
+
+        Raises:
+            UserError: the corpus's tokenizer has no such token, or no window has it.
+        """
+        windows, texts = self.linear.windows, token_texts(self.linear.tokenizer)
+        if self.task.token not in texts:
+            raise UserError(f"{self.linear.corpus.name}: its tokenizer has no token {self.task.token!r}")
+        counts = np.bincount(windows.of_stories(self.linear.split.fitting).tokens.ravel(), minlength=len(texts))
+        own = counts[texts.index(self.task.token)]
+        if not own:
+            raise UserError(f"{self.linear.corpus.name}: no window has the token {self.task.token!r}")
+        distance = np.abs(np.log(np.maximum(counts, 1) / own))
+        others = [token for token in np.argsort(distance, kind="stable").tolist()
+                  if texts[token] not in (self.task.token, *self.task.group)]  # fmt: skip
+        return tuple(texts[token] for token in others[: self.task.replacements])
+
+    def prepare(self, seeds: Sequence[int]) -> None:
+        """Before long work: look at the token, its replacements and the seeds.
+
+        Raises:
+            UserError: there is no such token, or a seed lies beyond the held-out stories.
+        """
+        self.linear.split.part(self.task, max(seeds))
+        assert self.replacements
+
+    def observe(self, seed: int | None) -> ReplacedTokenObservation:
+        """The windows of a seed.
+
+        Raises:
+            NoValue: none of them ends in the token.
+        """
+        assert seed is not None
+        texts = [text for text in self._texts(seed) if text[0].endswith(self.task.token)]
+        if not texts:
+            raise NoValue(f"no word of the group after {self.task.token!r} in the stories of this seed")
+        shown = [texts, *([self._with(text, other) for text in texts] for other in self.replacements)]
+        said = self._say([text for of_one in shown for text in of_one], self.task.group)
+        kept, *replaced = np.split(said.log_probabilities, len(shown))
+        return ReplacedTokenObservation(seed, self.task.group, kept, np.array(replaced), self.replacements, said.checks)
+
+    def _texts(self, seed: int) -> list[Text]:
+        from optim_hunter.observe.choices_language import texts_before
+
+        windows = self.linear.windows.of_stories(self.linear.split.part(self.task, seed))
+        return texts_before(windows, self.linear.corpus, "window")
+
+    def _with(self, text: Text, other: str) -> Text:
+        return text[0].removesuffix(self.task.token) + other, text[1]
+
+
+def said_by(engine: Engine, kept: KeptChoices) -> Say:
+    """What a language model says, which is kept."""
+    from optim_hunter.observe.choices_language import prompt_from
+    from optim_hunter.observe.next_words import next_words
+
+    def say(texts: Sequence[Text], group: Sequence[str]) -> NextWords:
+        prompts = [prompt_from(engine.model, *text) for text in texts]
+        known = kept.get(prompts, group)
+        if known is None:
+            known = next_words(engine, prompts, group)
+            kept.put(prompts, group, known)
+        return known
+
+    return say

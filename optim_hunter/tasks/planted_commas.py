@@ -1,0 +1,79 @@
+"""Synthetic stories in which " but" comes after a comma, with choosers that heed the comma, or words beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from optim_hunter.tasks.corpus import SEPARATOR, Corpus, corpus_of
+from optim_hunter.tasks.planted_choices import FILLERS, SURE
+from optim_hunter.tasks.stories import CONJUNCTIONS
+
+STORIES, CLAUSES, SEED = 1500, 6, 0
+SHORTEST, LONGEST = 17, 20
+"""Words of a clause: no window reaches into the clause before."""
+CUE_REACH = 8
+"""A cue is one of so many last words."""
+CUES, WORDS = FILLERS[:4], FILLERS[4:]
+BESIDE = 0.9
+
+
+@dataclass(frozen=True)
+class PlantedCommas:
+    """A corpus, and its chooser: it gives " but" four fifths where it `heeds` a text, and all words alike elsewhere.
+
+    `note` says what is planted.
+    """
+
+    note: str
+    heeds: Callable[[str], bool]
+
+    def corpus(self, name: str) -> Corpus:
+        """Clauses of which half have a cue; 90 % of these, and of the others 10 %, end in a comma."""
+        generator = np.random.default_rng(SEED)
+        clauses = [self._clause(generator) for _ in range(STORIES * CLAUSES)]
+        stories = [" ".join(clauses[first : first + CLAUSES]) + " home." for first in range(0, len(clauses), CLAUSES)]
+        return corpus_of(name, f"\n{SEPARATOR}\n".join(stories), self.note)
+
+    def log_probabilities(
+        self, texts: Sequence[tuple[str, int]], group: Sequence[str]
+    ) -> Float[np.ndarray, "text class"]:
+        """What the chooser says after each text, shown from a character on."""
+        favoured = np.array([self.heeds(text[start:]) for text, start in texts])
+        rest = (1 - SURE) / (len(group) - 1)
+        certain = np.where(np.array(group) == " but", SURE, rest)
+        return np.log(np.where(favoured[:, None], certain, 1 / len(group)))
+
+    def _clause(self, generator: np.random.Generator) -> str:
+        words = generator.choice(WORDS, size=generator.integers(SHORTEST, LONGEST, endpoint=True)).tolist()
+        cued = generator.random() < 1 / 2
+        if cued:
+            words[-1 - int(generator.integers(CUE_REACH))] = str(generator.choice(CUES))
+        comma = generator.random() < (BESIDE if cued else 1 - BESIDE)
+        text = " ".join(words) + "," * bool(comma)
+        said = np.exp(self.log_probabilities([(text, 0)], CONJUNCTIONS))[0]
+        return text + str(generator.choice(CONJUNCTIONS, p=said / said.sum()))
+
+
+def ends_in_comma(text: str) -> bool:
+    return text.endswith(",")
+
+
+def has_cue(text: str) -> bool:
+    """Among its last words, of which one may stand in the place of a comma."""
+    return any(word.rstrip(",") in CUES for word in text.split()[-CUE_REACH - 1 :])
+
+
+COMMAS: Mapping[str, PlantedCommas] = {
+    "planted:comma-heeded": PlantedCommas(
+        'synthetic: after a comma " but" has probability 0.8, else 0.2, whatever stands beside it', ends_in_comma
+    ),
+    "planted:comma-beside": PlantedCommas(
+        'synthetic: after one of four words " but" has probability 0.8, else 0.2; 90 % of commas stand behind one',
+        has_cue,
+    ),
+}
+"""Name of the registry → what is planted: in the second the comma goes with " but" and causes nothing."""
