@@ -17,6 +17,7 @@ import numpy as np
 
 from optim_hunter.cases import Case
 from optim_hunter.claim import Condition, UserError
+from optim_hunter.evidence.partners import partners_of
 from optim_hunter.evidence.pictures import figures_of
 from optim_hunter.evidence.sentences import sentence_of
 from optim_hunter.run import Decision, Run
@@ -49,6 +50,8 @@ class Ledger:
         problems = entry.pop("store_problems")
         run["store_problems"] += [problem for problem in problems if problem not in run["store_problems"]]
         self.content["claims"].append(entry)
+        for one in self.content["claims"]:
+            one["partners"] = partners_of(one, self.content["claims"])
         self.write()
 
     def finish(self) -> None:
@@ -138,6 +141,7 @@ def entry_of(
         "statement": claim.statement,
         "source": claim.source,
         "published": claim.published,
+        "partner_of": claim.partner_of or None,
         "verdict": str(decision.verdict),
         "sentence": sentence_of(decision),
         "expected": expected if case.expected is None else str(case.expected),

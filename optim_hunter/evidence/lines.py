@@ -16,7 +16,8 @@ def summary_lines(ledger: dict[str, Any]) -> Iterator[str]:
     for entry in ledger["claims"]:
         if not entry["control"]:
             where = f"{entry['claim']} on {entry['model']} ({entry['protocol']})"
-            yield f"{SYMBOLS[entry['verdict']]} {where}: {_found(entry)}"
+            causes = "".join(f"; {_cause(partner)}" for partner in entry.get("partners", ()))
+            yield f"{SYMBOLS[entry['verdict']]} {where}: {_found(entry)}{causes}"
             yield from (f"    {Amendment(**one)}" for one in entry.get("amendments", ()))
     controls = [entry for entry in ledger["claims"] if entry["control"]]
     right = sum(entry["verdict"] == entry["expected"] for entry in controls)
@@ -24,6 +25,11 @@ def summary_lines(ledger: dict[str, Any]) -> Iterator[str]:
         yield f"controls: {right} of {len(controls)} have the verdict that was planted"
     for problem in ledger["run"]["store_problems"]:
         yield f"store: {problem}"
+
+
+def _cause(partner: dict[str, Any]) -> str:
+    """A causal partner's verdict, or where it parts."""
+    return f"{partner['parting'] or 'cause ' + partner['verdict']} ({partner['claim']} on {partner['model']})"
 
 
 def _found(entry: dict[str, Any]) -> str:

@@ -87,6 +87,7 @@ def _evidence(ledger: Ledger) -> str:
     return fragment.render(
         "evidence.html",
         run=ledger["run"],
+        anchors=_anchors(cases),
         groups=[(claim, list(group)) for claim, group in groupby(cases, key=lambda case: case.entry["claim"])],
         controls=[entry for entry in ledger["claims"] if entry["control"]],
         tally=_tally(claims),
@@ -110,6 +111,16 @@ def _cases(claims: Iterable[Entry]) -> tuple[list[ReportRow], list[Figure]]:
             figures.append(figure)
         cases.append(case)
     return cases, figures
+
+
+def _anchors(cases: Iterable[ReportRow]) -> dict[tuple[str, ...], str]:
+    """Claim → its first section, and claim, model and protocol → theirs: where causal partners are found."""
+    anchors: dict[tuple[str, ...], str] = {}
+    for case in cases:
+        claim, *place = (case.entry[key] for key in ("claim", "model", "protocol"))
+        anchors.setdefault((claim,), case.anchor)
+        anchors[claim, *place] = case.anchor
+    return anchors
 
 
 def _anchor(entry: Entry, index: int) -> str:

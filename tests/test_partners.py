@@ -1,0 +1,152 @@
+"""Claims beside their causal partners: in the definition, the ledger, the page and the terminal."""
+
+import itertools
+import json
+from importlib import resources
+
+import jsonschema
+import pytest
+from sample_ledger import HOSTILE, sample_ledger
+from test_plugin import CLAIM, NOISE, entries, run
+
+import fixtures.imported  # noqa: F401
+from optim_hunter import Claim, Condition, Protocol
+from optim_hunter.claim import UserError, Verdict, check_partners
+from optim_hunter.evidence import report
+from optim_hunter.evidence.partners import parting, partners_of
+from optim_hunter.tasks.regression import RegressionTask
+
+pytest_plugins = ["pytester"]
+SCHEMA = json.loads((resources.files("optim_hunter.data") / "ledger.schema.json").read_text(encoding="utf-8"))
+BY_LEAD = "correlation supported, cause refuted by its condition “lead”"
+
+
+def claim(name, partner_of=""):
+    conditions = (Condition("gain", "a number", "units", 1.0),)
+    return Claim(name, "It holds.", "a test", conditions, (Protocol("p", RegressionTask(), ()),), "f",
+                 partner_of=partner_of)  # fmt: skip
+
+
+# the definition
+
+
+def test_a_partner_is_collected_or_registered():
+    check_partners([claim("cause", "correlation"), claim("correlation")], registered=())
+    check_partners([claim("cause", "correlation")], registered={"correlation"})
+    with pytest.raises(UserError, match="cause: partner_of names 'correlation', which is neither collected nor reg"):
+        check_partners([claim("cause", "correlation")], registered={"another"})
+    with pytest.raises(UserError, match="no claim is its own partner"):
+        claim("cause", "cause")
+
+
+def test_no_partner_leaves_the_definition_as_it_was():
+    assert "partner_of" not in claim("correlation").definition()
+    assert claim("cause", "correlation").definition()["partner_of"] == "correlation"
+
+
+# where they part
+
+
+@pytest.mark.parametrize(("correlation", "cause"), [*itertools.product(map(str, Verdict), repeat=2)])
+def test_two_part_where_one_holds_and_the_other_does_not(correlation, cause):
+    said = parting({"verdict": correlation}, {"verdict": cause, "decisive_condition": "lead"})
+    expected = {
+        ("supported", "refuted"): BY_LEAD,
+        ("refuted", "supported"): "correlation refuted, cause supported",
+    }
+    assert said == expected.get((correlation, cause))
+
+
+def entry(name, partner_of=None, model="m", protocol="p", verdict="supported", control=False):
+    return {"claim": name, "model": model, "protocol": protocol, "verdict": verdict, "control": control,
+            "partner_of": partner_of, "decisive_condition": "lead"}  # fmt: skip
+
+
+def beside(claim, model="m", protocol="p", parting=None, verdict="supported"):
+    return {"claim": claim, "model": model, "protocol": protocol, "verdict": verdict, "parting": parting}
+
+
+def test_a_partner_is_of_the_same_model_and_protocol():
+    correlations = [entry("correlation"), entry("correlation", model="another")]
+    partners = [entry("cause", "correlation", verdict="refuted"), entry("other", "correlation")]
+    elsewhere = [
+        entry("cause", "correlation", model="another"),
+        entry("cause", "correlation", protocol="another"),
+        entry("cause", "correlation", control=True),
+        entry("cause", "something else"),
+    ]
+    found = partners_of(correlations[0], [*correlations, *elsewhere, *partners])
+    assert found == [beside("cause", parting=BY_LEAD, verdict="refuted"), beside("other")]
+    assert partners_of(entry("correlation", control=True), partners) == []
+
+
+def test_a_partner_on_other_kinds_of_models_stands_beside_each_row():
+    correlation, cause = entry("correlation", model="linear"), entry("cause", "correlation", model="smollm2-135m")
+    assert partners_of(correlation, [correlation, cause]) == [beside("cause", model="smollm2-135m")]
+
+
+# the page
+
+
+def with_partner(text=""):
+    """A ledger whose first claim is supported, and its partner, the second, refuted."""
+    ledger = sample_ledger(claims=2, seeds=30)
+    correlation, cause = ledger["claims"][:2]
+    cause |= {
+        "claim": f"regression/cause{text}",
+        "partner_of": correlation["claim"],
+        "decisive_condition": f"lead{text}",
+    }
+    correlation["partners"] = partners_of(correlation, ledger["claims"])
+    return ledger
+
+
+def test_the_row_carries_the_partners_verdict_and_the_section_says_that_they_part():
+    ledger = with_partner()
+    jsonschema.validate(ledger, SCHEMA)
+    page = report.page_html(ledger)
+    table = page[: page.index("</table>")]
+    assert (
+        '<small class="warning">cause <a href="#regression-cause-smollm2-135m-corrected-2">refuted</a></small>' in table
+    )
+    assert f"the two part, {BY_LEAD}." in page
+    assert "Causal partner of <a" in page
+
+
+def test_a_ledger_without_partners_has_its_page():
+    assert "Causal partner" not in report.page_html(sample_ledger(claims=2, seeds=30))
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_partners_text_stays_text(text):
+    plain, hostile = (report.page_html(with_partner(one)) for one in ("", text))
+    assert hostile.count("<script") == plain.count("<script")
+    assert hostile.count("<img") == plain.count("<img") == 0
+
+
+# a run
+
+
+def written(pytester, name, body, partner_of=""):
+    text = CLAIM.format(name=name, body=body)
+    pytester.makepyfile(**{f"test_{name}": text.replace('seeds="0-29"', f'seeds="0-29", partner_of="{partner_of}"')})
+
+
+def test_a_run_puts_both_beside_each_other_whichever_comes_first(pytester):
+    written(pytester, "a_cause", f"return {NOISE}", partner_of="mine/correlation")
+    written(pytester, "correlation", f"return 2 + {NOISE}")
+    result = run(pytester)
+    found = entries(pytester)
+    said = "correlation supported, cause refuted by its condition “gain”"
+    recorded = beside("mine/a_cause", "recorded:llama-3.1-8b", "published", said, "refuted")
+    assert found["correlation"]["partners"] == [recorded]
+    assert found["a_cause"]["partners"] == []
+    assert (found["a_cause"]["partner_of"], found["correlation"]["partner_of"]) == ("mine/correlation", None)
+    result.stdout.fnmatch_lines([f"*✓ mine/correlation on *; {said} (mine/a_cause on recorded*"])
+
+
+def test_a_partner_of_nothing_is_refused_before_anything_runs(pytester):
+    written(pytester, "cause", f"return {NOISE}", partner_of="mine/correlatoin")
+    result = run(pytester)
+    result.stderr.fnmatch_lines(["*mine/cause: partner_of names 'mine/correlatoin', which is neither collected nor*"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
