@@ -1,14 +1,15 @@
 """How well a word was chosen: losses and right answers of a view, window by window and for all windows of a seed.
 
-All raise a UserError where the task does not ask for a view.
+All raise a UserError where the task does not ask for a view. Of a seed without a window sums are 0; a mean of none is a
+NoValue.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 
-from optim_hunter.claim import UserError
+from optim_hunter.claim import NoValue, UserError
 from optim_hunter.observe.choices import ChoiceObservation
 from optim_hunter.tasks.people import person
 
@@ -26,7 +27,7 @@ def correct(observation: ChoiceObservation, view: str) -> Bool[np.ndarray, "wind
 
 def loss_lead(observation: ChoiceObservation, view: str, rival: str) -> float:
     """Mean loss of a rival view minus that of a view (nats a window)."""
-    return float(np.mean(losses(observation, rival) - losses(observation, view)))
+    return _mean(observation, losses(observation, rival) - losses(observation, view))
 
 
 def summed_loss_lead(observation: ChoiceObservation, view: str, rival: str) -> Float[np.ndarray, "2"]:
@@ -43,7 +44,7 @@ def relative_loss_lead(observation: ChoiceObservation, view: str, rival: str) ->
 
 def accuracy(observation: ChoiceObservation, view: str) -> float:
     """Share of the windows before which a view was right."""
-    return float(correct(observation, view).mean())
+    return _mean(observation, correct(observation, view))
 
 
 def lead_over_person(observation: ChoiceObservation, view: str, who: str) -> float:
@@ -54,6 +55,12 @@ def lead_over_person(observation: ChoiceObservation, view: str, who: str) -> flo
     one = person(who)
     share = one.share if observation.seed is None else one.resampled_share(observation.seed)
     return accuracy(observation, view) - share
+
+
+def _mean(observation: ChoiceObservation, values: Shaped[np.ndarray, "window"]) -> float:
+    if not len(values):
+        raise NoValue(f"no word of {', '.join(map(repr, observation.group))} in the stories of this seed")
+    return float(np.mean(values))
 
 
 def _view(observation: ChoiceObservation, view: str) -> Float[np.ndarray, "window class"]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from optim_hunter.claim import InvalidInstrument, NoValue, UserError
+from optim_hunter.claim import InvalidInstrument, UserError
 from optim_hunter.observe.store import Store
 from optim_hunter.observe.versions import path_engine
 from optim_hunter.tasks.corpus import Corpus
@@ -145,16 +145,15 @@ class LinearChooser:
                 break
 
     def observe(self, seed: int | None) -> ChoiceObservation:
-        """The windows of a seed, and what the linear views of the task say of them.
+        """The windows of a seed (none where its stories have no word), and what the task's linear views say of them.
 
         Raises:
-            NoValue: the seed's stories have no window of the group.
+            UserError: a seed beyond the held-out stories, or as `path`.
+            InvalidInstrument: as `path`.
         """
         if seed is None:
             raise ValueError("held-out stories are observed seed by seed")
         windows = self.windows.of_stories(self.split.part(self.task, seed))
-        if not len(windows.labels):
-            raise NoValue(f"no word of {', '.join(map(repr, self.task.group))} in the stories of this seed")
         said = {view: LINEAR_VIEWS[view](self.path, windows) for view in self.task.views if view in LINEAR_VIEWS}
         checks = {"duality gap": float(np.max([point.gap for point in self.path.points]))} if said else {}
         fits = {view: POINTS[view](self.path) for view in said if view in POINTS}

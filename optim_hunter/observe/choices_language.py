@@ -172,8 +172,7 @@ class LanguageChooser:
         """The windows of a seed, and what the views of the task say of them.
 
         Raises:
-            NoValue: the seed's stories have no window of the group.
-            UserError: as `next_words`.
+            UserError: as `next_words` and `prompts_before`.
             InvalidInstrument: as `next_words`.
         """
         observation = self.linear.observe(seed)

@@ -36,15 +36,10 @@ class ResampledChooser:
     @cached_property
     def whole(self) -> ChoiceObservation:
         """The windows of all parts."""
-        seen = []
-        for part in self._task.parts(()):
-            try:
-                seen.append(self._chooser.observe(part))
-            except NoValue:
-                continue  # stories without a word of the group add nothing
-        if not seen:
+        whole = joined([self._chooser.observe(part) for part in self._task.parts(())])
+        if not len(whole.labels):
             raise NoValue(f"no word of {', '.join(map(repr, self._task.group))} in the stories that are resampled")
-        return joined(seen)
+        return whole
 
     def observe(self, seed: int | None) -> ChoiceObservation:
         """The windows of as many stories, drawn with replacement; of all of them where there is no seed."""
