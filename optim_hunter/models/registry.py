@@ -66,6 +66,7 @@ SMOLLM2 = PackagedGguf(
     licence="Apache-2.0",
     disk_bytes=740_000_000,
 )
+TOY = Packaged("toy", "MIT", "trained from scratch on noisy lines by scripts/train_toy.py: docs/toy.md")
 LLAMA = Hub("meta-llama/Llama-3.1-8B", "d04e592bb4f6aa9cfee91e2e20afa771667e1d4b", "Llama 3.1 Community License")
 LLAMA_INSTRUCT = Hub(
     "meta-llama/Llama-3.1-8B-Instruct", "0e9e39f249a16976918f6564b8830bc894c89659", "Llama 3.1 Community License"
@@ -73,9 +74,7 @@ LLAMA_INSTRUCT = Hub(
 
 ENTRIES: Mapping[str, Entry] = {
     "smollm2-135m": Entry(sources=(SMOLLM2,)),
-    "trained-toy": Entry(
-        sources=(Packaged("toy", "MIT"),), own_task=RegressionTask("noisy-line", examples=10, template="compact")
-    ),
+    "trained-toy": Entry(sources=(TOY,), own_task=RegressionTask("noisy-line", examples=10, template="compact")),
     "llama-3.1-8b": Entry(marker="gpu", sources=(LLAMA,), configuration="llama31_8b_config.json"),
     "llama-3.1-8b-instruct": Entry(marker="gpu", sources=(LLAMA_INSTRUCT,), configuration="llama31_8b_config.json"),
     "recorded:llama-3.1-8b": Entry(kind="recorded", recorded="recorded_llama31_friedman2.json"),

@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from optim_hunter.claim import UserError
 from optim_hunter.models import cache
@@ -136,6 +136,7 @@ class Packaged:
 
     name: str
     licence: str
+    note: str
 
     @property
     def folder(self) -> Path:
@@ -146,20 +147,16 @@ class Packaged:
         if missing := missing_file(self.folder, weights):
             raise UserError(f"the packaged folder {self.folder} {missing}: install the package again")
         digest = cache.sha256(sorted(self.folder.glob("*.safetensors"))) if weights else None
-        if weights and digest != self.record["weights_sha256"]:
+        if weights and digest != self._recorded():
             raise UserError(f"the weights in {self.folder} are not those of its {RECORD}: install the package again")
-        return Fetched(self.folder, Provenance(f"package data: {self.name}", None, digest, self.licence, self._note))
+        return Fetched(self.folder, Provenance(f"package data: {self.name}", None, digest, self.licence, self.note))
 
-    @property
-    def record(self) -> dict[str, Any]:
-        """How the weights were made."""
-        content = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
-        assert isinstance(content, dict)
-        return content
-
-    @property
-    def _note(self) -> str:
-        return f"trained from scratch by `{self.record['command']}`"
+    def _recorded(self) -> str | None:
+        """The sha256 that the record gives of the weights; None where it cannot be read."""
+        try:
+            return str(json.loads((self.folder / RECORD).read_text(encoding="utf-8"))["weights_sha256"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
 
 @dataclass(frozen=True)
