@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from sample_ledger import HOSTILE, hostile_ledger, sample_ledger
 
 import fixtures.imported  # noqa: F401
+from optim_hunter import Claim, Condition, Protocol
 from optim_hunter.cli import main
 from optim_hunter.evidence.text import visible
-from optim_hunter.generality import command, pages
+from optim_hunter.generality import claims_run, command, pages
+from optim_hunter.models import registry
 from optim_hunter.models.planted_parts import number_tokenizer
+from optim_hunter.tasks.regression import RegressionTask
 
 PLANTED, TWIN = "planted:kernel-regression", "planted:kernel-regression-twin"
 NO_GPU = "random:llama-3.1-8b"
@@ -134,11 +137,14 @@ def test_the_table_has_the_numbers_of_the_ledger(made):
 def test_a_partner_stands_below_its_claim(made):
     table = table_in(made / "out")
     assert [(row["claim"], row["partner_of"]) for row in table["claims"]] == [
-        ("mine/beats-average", ""),
+        ("mine/beats-average", None),
         ("mine/loses", "mine/beats-average"),
-        ("mine/named", ""),
+        ("mine/named", None),
     ]
     assert verdicts(cells_of(table, "mine/loses"))[PLANTED] == ["refuted"]
+    page = (made / "out/generality.html").read_text()
+    assert page.count('<tr class="partner">') == 1
+    assert page.count(">cause refuted</span>") == 1
 
 
 def test_an_empty_cell_says_why(made):
@@ -159,11 +165,22 @@ def test_the_same_table_as_markdown_and_page(made):
     assert len(rows) == 3
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in (head, rule, *rows)} == {7}
     assert "| ↳ mine/loses<br>gain &gt; 10 units |" in rows[1]
-    assert "| ✓ supported; unregistered<br>" in rows[0]
+    assert "| ✓ supported; unregistered; cause refuted<br>" in rows[0]
     page = (made / "out/generality.html").read_text()
     assert "default-src 'none'" in page
     assert "<script" not in page
     assert "It &lt;holds&gt; | always." in page
+
+
+def test_a_model_with_a_task_of_its_own_runs_what_that_task_can_stand_in_for(monkeypatch):
+    task = RegressionTask("linear:1", examples=8)
+    monkeypatch.setattr(registry, "own_task", lambda name: task if name == "trained" else None)
+    one = {"statement": "", "source": "", "family": "mine", "conditions": (Condition("gain", "", "units", 1.0),)}
+    about_lines = Claim(id="a", protocols=(Protocol("corrected", RegressionTask(), ("smollm2-135m",)),), **one)
+    about_data = Claim(id="b", protocols=(Protocol("corrected", RegressionTask("original2"), ("x",)),), **one)
+    assert claims_run.runs(about_lines, len, "trained")
+    assert not claims_run.runs(about_data, len, "trained")
+    assert claims_run.why_not(about_data, "trained").startswith("it brings a task of its own")
 
 
 # From ledgers
@@ -190,6 +207,19 @@ def test_without_claims_a_ledger_suffices(made, elsewhere):
     assert table["models"] == [PLANTED, TWIN, "./tiny", "random:./tiny"]
     assert sorted(row["claim"] for row in table["claims"]) == ["mine/loses", "mine/named"]
     assert cells_of(table, "mine/named")[TWIN] == {"reason": "not measured"}
+
+
+def test_a_claim_and_its_partner_may_lie_in_different_ledgers(elsewhere):
+    ledger = sample_ledger(claims=1, seeds=5)
+    partner = ledger["claims"][0] | {"claim": "mine/cause", "partner_of": ledger["claims"][0]["claim"]}
+    other = ledger | {"claims": [partner | {"verdict": "refuted"}]}
+    for name, content in (("1.json", ledger), ("2.json", other)):
+        (elsewhere / name).write_text(json.dumps(content))
+    assert main(["generality", "--from", "2.json", "1.json", "--out", "table"]) == 0
+    text = (elsewhere / "table/generality.md").read_text()
+    assert text.index("✓ supported; cause refuted") < text.index("↳ mine/cause")
+    assert main(["generality", "--from", "2.json", "--out", "alone"]) == 0
+    assert "↳" not in (elsewhere / "alone/generality.md").read_text()
 
 
 def test_of_two_ledgers_the_last_counts_and_that_is_said(elsewhere):
@@ -231,7 +261,7 @@ def test_a_default_model_that_is_not_there_is_named_and_left_out(there, monkeypa
     assert main(["generality", "--claims", "*/slow", "--seeds", "20", "--out", "default"]) == 0
     table = table_in(there / "default")
     assert table["models"] == [PLANTED]
-    assert "not-there-yet is left out: this version has no such model" in table["notes"]
+    assert any(note.startswith("not-there-yet is left out: unknown model") for note in table["notes"])
     (found,) = cells_of(table, "mine/slow")[PLANTED]["verdicts"]
     assert (found["verdict"], found["n"], found["at_registered_seeds"]) == ("supported", 20, False)
 

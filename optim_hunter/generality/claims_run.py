@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from optim_hunter.cases import asked_for, cases_of
+import optim_hunter.models.registry as registry
+from optim_hunter.cases import asked_for, cases_of, protocols_on
 from optim_hunter.claim import Claim, Measure, UserError
 from optim_hunter.plugin import case_of
 
@@ -82,7 +83,7 @@ class Selection:
         claim, measure = self.claims[claim_id]
         if runs(claim, measure, model):
             return self.without.get((claim_id, model), "not measured")
-        return why_not(claim)
+        return why_not(claim, model)
 
 
 def _error_of(report: pytest.TestReport | pytest.CollectReport) -> str:
@@ -102,10 +103,12 @@ def runs(claim: Claim, measure: Measure, model: str) -> bool:
     return any(case.model == model and not case.is_control for case in cases_of(claim, measure, (model,), None))
 
 
-def why_not(claim: Claim) -> str:
-    """Why a claim runs on some models alone."""
+def why_not(claim: Claim, model: str) -> str:
+    """Why a claim runs on some models, and not on this one."""
     if claim.named and not claim.search:
         return f"named for {', '.join(claim.named)} alone"
+    if registry.own_task(model) is not None and not protocols_on(claim, model):
+        return "it brings a task of its own, which cannot stand in for that of the claim"
     return f"it cannot show {asked_for(claim)}"
 
 

@@ -133,8 +133,7 @@ def _table(ledgers: Sequence[Path], selection: Selection, notes: Sequence[str]) 
         for entry in content["claims"]
         if not entry["control"] and matches(entry["claim"], selection.patterns)
     ]
-    partners = {claim_id: claim.partner_of for claim_id, (claim, _) in selection.claims.items()}
-    rows = rows_of(entries, selection.models, partners, selection.reason)
+    rows = rows_of(entries, selection.models, selection.reason)
     said = *notes, *_twice(entries), *_left_out(selection, {row.claim for row in rows})
     sources = [_source(path, content["run"]) for path, content in zip(ledgers, contents, strict=True)]
     return Table(tuple(selection.models), tuple(rows), said, tuple(sources))
@@ -165,20 +164,24 @@ def _left_out(selection: Selection, shown: set[str]) -> Iterator[str]:
 
 
 def _known(models: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
-    """The models to run, and a line for each of the default ones that this version does not have.
+    """The models to run, and a line for each of the default ones that are not there.
 
     Raises:
         UserError: a model that was named is not known.
     """
     import optim_hunter.models.registry as registry
 
+    for name in models:
+        registry.check_name(name)
     if models:
-        for name in models:
-            registry.check_name(name)
         return tuple(dict.fromkeys(map(registry.canonical, models))), []
-    absent = [name for name in DEFAULT_MODELS if name not in registry.ENTRIES]
-    lines = [f"{name} is left out: this version has no such model" for name in absent]
-    return tuple(name for name in DEFAULT_MODELS if name not in absent), lines
+    absent = {}
+    for name in DEFAULT_MODELS:
+        try:
+            registry.check_name(name)
+        except UserError as error:
+            absent[name] = f"{name} is left out: {error.fault}"
+    return tuple(name for name in DEFAULT_MODELS if name not in absent), list(absent.values())
 
 
 def with_nulls(models: Sequence[str]) -> tuple[str, ...]:

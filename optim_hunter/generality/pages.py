@@ -32,7 +32,7 @@ def terminal(table: Table) -> rich.table.Table:
 
 
 def _title(row: Row) -> str:
-    return visible("\n".join((f"{'↳ ' if row.partner_of else ''}{row.claim}", *row.quantities)))
+    return visible("\n".join((f"{'↳ ' if row.below else ''}{row.claim}", *row.quantities)))
 
 
 def _coloured(row: Row, model: str) -> Text:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from optim_hunter.evidence.lines import SYMBOLS
+from optim_hunter.evidence.partners import partners_of
 from optim_hunter.evidence.text import estimate, stated
 
 Entry = Mapping[str, Any]
@@ -38,11 +39,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A claim on all models."""
+    """A claim on all models; `below` tells that the row above is of the claim that this one is a partner of."""
 
     claim: str
     statement: str
-    partner_of: str
+    partner_of: str | None
+    below: bool
     cells: Mapping[str, Cell]
 
     @property
@@ -77,37 +79,38 @@ class Table:
     ledgers: tuple[Mapping[str, Any], ...]
 
 
-def rows_of(entries: Sequence[Entry], models: Sequence[str], partners: Mapping[str, str], reason: Reason) -> list[Row]:
+def rows_of(entries: Sequence[Entry], models: Sequence[str], reason: Reason) -> list[Row]:
     """A row for each claim that has an entry on one of the models.
 
     Args:
         entries: of ledgers, controls left out; where two are of one claim, model and protocol, the later counts.
         models: the columns.
-        partners: claim → the claim that it is the causal partner of.
         reason: says why a cell is empty.
     """
-    latest = {(one["claim"], one["model"], one["protocol"]): one for one in entries if one["model"] in models}
+    latest = list({(one["claim"], one["model"], one["protocol"]): one for one in entries}.values())
     by_claim: dict[str, list[Entry]] = {}
-    for entry in latest.values():
-        by_claim.setdefault(entry["claim"], []).append(entry)
+    for entry in latest:
+        if entry["model"] in models:
+            by_claim.setdefault(entry["claim"], []).append({**entry, "partners": partners_of(entry, latest)})
     return [
         Row(
             claim_id,
             by_claim[claim_id][-1]["statement"],
-            partners.get(claim_id, ""),
+            by_claim[claim_id][-1].get("partner_of"),
+            below,
             {model: _cell(claim_id, model, by_claim[claim_id], reason) for model in models},
         )
-        for claim_id in _partners_below(by_claim, partners)
+        for claim_id, below in _partners_below(by_claim)
     ]
 
 
-def _partners_below(claims: Iterable[str], partners: Mapping[str, str]) -> Iterator[str]:
+def _partners_below(by_claim: Mapping[str, Sequence[Entry]]) -> Iterator[tuple[str, bool]]:
     """Claims in their order, but each partner right after its claim, where that is among them."""
-    known = list(claims)
-    for claim_id in known:
-        if partners.get(claim_id) not in known:
-            yield claim_id
-            yield from (other for other in known if partners.get(other) == claim_id)
+    partner_of = {claim_id: entries[-1].get("partner_of") for claim_id, entries in by_claim.items()}
+    for claim_id in by_claim:
+        if partner_of[claim_id] not in by_claim:
+            yield claim_id, False
+            yield from ((other, True) for other in by_claim if partner_of[other] == claim_id)
 
 
 def _cell(claim_id: str, model: str, entries: Iterable[Entry], reason: Reason) -> Cell:
@@ -119,6 +122,7 @@ def _finding(entry: Entry, name_protocol: bool) -> Finding:
     labels = [entry["protocol"]] if name_protocol else []
     labels += [entry["registration"]] if entry["registration"] != "registered" else []
     labels += ["re-analysis"] if entry["reanalysis"] else []
+    labels += [f"cause {one['verdict']}" for one in entry["partners"] if one["parting"]]
     return Finding(entry["verdict"], tuple(labels), _found(entry))
 
 
