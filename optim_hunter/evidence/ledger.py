@@ -252,7 +252,7 @@ def _condition_entry(condition: Condition, tested: Tested | None, decides: bool)
 
 
 def _beside(condition: Condition, decision: Decision, numbers: list[SeedNumber]) -> dict[str, Any]:
-    """Beside the test of a condition's mean other tests; beside a sequential test its bounds, and how many it clipped."""
+    """Beside the test of a mean other tests; beside a sequential test its bounds, and how many numbers it clipped."""
     tested, claim, name = decision.tested, decision.case.claim, condition.name
     if tested is None or claim.bootstrap:
         return {}
