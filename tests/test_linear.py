@@ -121,6 +121,19 @@ def test_tokens_that_always_go_together_are_no_obstacle():
     assert model().fit(tokens, labels).gap_ <= 1e-4
 
 
+@pytest.mark.parametrize("seed", [0, 2, 5])
+def test_positions_that_nearly_repeat_each_other_stall_no_fit(seed):
+    generator = np.random.default_rng(seed)
+    kinds, windows, unlike = 40, 4000, (2, 8, 30)[seed % 3]
+    kind = generator.integers(kinds, size=windows)
+    tokens = np.repeat(kind[:, None], 2, 1)
+    tokens[generator.integers(windows, size=unlike), 1] = generator.integers(kinds, size=unlike)
+    steep = 1 / (1 + np.exp(-generator.normal(0, 5, kinds)))
+    labels = (generator.random(windows) < steep[kind]).astype(int)
+    problem = Problem.of(tokens, labels, np.ones(windows), 2, kinds, 3e-5)
+    assert minimise(problem, 1e-6, 300).gap <= 1e-6
+
+
 def test_what_a_tokens_weights_share_changes_no_probability_and_costs():
     weights = np.random.default_rng(0).normal(loc=1.0, size=(6, 4))
     after = centred(weights)

@@ -25,17 +25,20 @@ LENGTHS = (1.0, 0.5, 0.25, 0.1, 0.03, 0.01)
 DAMPING = 1e-4
 """Added to a weight's curvature, as a share of the mean over its feature's classes: shifts of all are flat."""
 
-PASSES, EARLY_PASSES = 40, 5
-"""The most passes of one Newton step; few of them as long as the gap is above `ROUGH`."""
+PASSES, EARLY_PASSES, PATIENT_PASSES = 40, 5, 400
+"""The most passes of one Newton step; few of them as long as the gap is above `ROUGH`, many in a stall."""
 
-WHOLE_ACCURACY, NARROW_ACCURACY = 0.03, 0.1
+WHOLE_ACCURACY, NARROW_ACCURACY, PATIENT_ACCURACY = 0.03, 0.1, 1e-4
 """Share of the first pass's decrease, and of the last whole pass's, at which passes over all features, and over
-those that moved, end."""
+those that moved, end; in a stall, the former."""
 
 THINNED, ENOUGH = 8, 16_000
 """Every so manieth window is fitted first where there are so many."""
 
 ROUGH, ROUGH_STEPS = 0.3, 20
+
+SLOW, STALLED = 0.5, 3
+"""A step that leaves more than this share of the gap is slow; so many of them in turn are a stall."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ class _Iteration:
         shape = (problem.all_features, problem.classes)
         self.weights = np.zeros(shape) if start is None else centred(start)
         self.offsets = np.log(problem.prior)
-        self.bound, self.taken = 0.0, 0
+        self.bound, self.taken, self.slow_steps = 0.0, 0, 0
         self.enlarge((self.weights != 0).any(1))
         self.look()
 
@@ -131,13 +134,22 @@ class _Iteration:
         direction[model.columns] = centred(weights) - model.base
         self.search(direction, offsets - self.offsets)
         self.taken += 1
+        before = self.solution.gap
         self.look()
+        self.slow_steps = self.slow_steps + 1 if self.solution.gap > SLOW * before else 0
+
+    @property
+    def stalls(self) -> bool:
+        """Whether the last steps hardly closed the gap."""
+        return self.slow_steps >= STALLED
 
     def model(self) -> kernels.QuadraticModel:
-        """The loss to second order, in the features whose conditions are missed."""
+        """The loss to second order, in the features whose conditions are missed; in a stall, in all that have weights
+        too: of features nearly alike, one alone is moved otherwise, and then the other back."""
         columns, single = self.set.columns, np.float32
         missed = violations(self.gradient[columns], self.weights[columns], self.problem.l1)
-        chosen = np.flatnonzero(missed > 0.1 * self.tolerance * self.problem.l1)
+        weighty = self.stalls & (self.weights[columns] != 0).any(1)
+        chosen = np.flatnonzero(weighty | (missed > 0.1 * self.tolerance * self.problem.l1))
         blocks = kernels.curvature_blocks(
             self.problem.features,
             self.set.first,
@@ -169,14 +181,15 @@ class _Iteration:
         change, total = np.zeros_like(model.probabilities), np.zeros(self.problem.classes)
         weights, moving = model.base.copy(), np.empty(len(model.base), dtype=bool)
         first, whole, last = 0.0, 0.0, 0.0
-        for _ in range(EARLY_PASSES if self.solution.gap > ROUGH else PASSES):
+        accuracy = PATIENT_ACCURACY if self.stalls else WHOLE_ACCURACY
+        for _ in range(EARLY_PASSES if self.solution.gap > ROUGH else PATIENT_PASSES if self.stalls else PASSES):
             if last <= NARROW_ACCURACY * whole:
                 moving[:] = True
             every = bool(moving.all())
             last = float(kernels.descend(model, self.problem.l1, LONGEST_STEP, moving, change, total, weights))
             if every:
                 first, whole = first or last, last
-                if whole <= WHOLE_ACCURACY * first and whole < first:
+                if whole <= accuracy * first and whole < first:
                     break
         return weights, self.offsets - model.inverse @ total
 
