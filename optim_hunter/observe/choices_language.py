@@ -95,7 +95,7 @@ def prompt_from(model: LanguageModel, before: str, start: int) -> Prompt:
     encoded = model.encode(before)
     kept = [token for token, (begin, _) in zip(encoded.ids, encoded.offsets, strict=True) if begin >= start]
     if not kept:
-        raise UserError(f"{model.name}: no token to read before a word: ask for a larger context")
+        raise UserError(f"{model.name}: no token to read before a word", "ask for a larger context")
     return tuple(kept[-model.context :])
 
 
