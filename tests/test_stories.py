@@ -1,5 +1,6 @@
 """Tokenizer, windows, the planted corpora, and what the linear model shows of them."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 from optim_hunter.claim import InvalidInstrument, NoValue, UserError
 from optim_hunter.measures.weights import centred_weight, centred_weights, weight_lead
 from optim_hunter.models import linear_solver
+from optim_hunter.models.linear_problem import Problem
 from optim_hunter.models.linear_solver import Solution
 from optim_hunter.observe.stories import StoriesObservation, StoriesObserver
-from optim_hunter.tasks.corpus import corpus_of
+from optim_hunter.tasks.corpus import SEPARATOR, corpus_of
 from optim_hunter.tasks.planted_stories import planted_corpus
 from optim_hunter.tasks.stories import (
     CONJUNCTIONS,
@@ -160,6 +162,22 @@ def test_a_seed_resamples_stories_and_repeats():
     np.testing.assert_array_equal(first.weights, second.weights)
     assert first.seed == 5
     assert first.gap <= 1e-3
+
+
+def test_resamples_spread_as_their_optima_do():
+    stories = planted_corpus("planted:was-raises-so").stories
+    corpus, task = corpus_of("mine", SEPARATOR.join(stories), ""), StoriesTask()
+    observed, windows = StoriesObserver(corpus, task), draw_windows(corpus, task)
+    loose, tight = [], []
+    for seed in range(5):
+        seen = observed.observe(seed)
+        weight = story_counts(len(corpus.stories), seed)[windows.story].astype(float)
+        classes, vocabulary = len(task.group), len(seen.tokens)
+        problem = Problem.of(windows.tokens, windows.labels, weight, classes, vocabulary, task.l1)
+        best = linear_solver.minimise(problem, 1e-8, 2000).weights.reshape(seen.weights.shape)
+        loose.append(centred_weight(seen, " was", " so"))
+        tight.append(centred_weight(replace(seen, weights=best), " was", " so"))
+    np.testing.assert_allclose(loose, tight, atol=0.1 * np.std(tight, ddof=1))
 
 
 def test_a_resample_without_a_class_has_no_value():
