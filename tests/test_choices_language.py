@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from transformers import PreTrainedTokenizerFast
 import fixtures.imported  # noqa: F401
 from fixtures.architectures import VOUCHED, random_model
 from optim_hunter.claim import InvalidInstrument, UserError
+from optim_hunter.models import planted_parts
 from optim_hunter.models.language import LanguageModel
 from optim_hunter.models.sources import Folder, Provenance
 from optim_hunter.observe import checks
@@ -267,6 +269,49 @@ def test_a_failed_check_is_named(monkeypatch):
     monkeypatch.setitem(checks.TOLERANCES["float32"], "words' logits", -1.0)
     with pytest.raises(InvalidInstrument, match="words' logits"):
         next_words(Engine(MODELS["bytes"]), [(0,)], GROUP)
+
+
+# a model whose answer was built in
+
+FLAG, SEEN, RAISED, BASE = 16, 17, 3.0, (1.0, 0.5, -0.5)
+
+
+def planted_model(cue):
+    """One head brings from the token before the last whether it is the cue, which raises " but" by 3 nats."""
+    tokenizer = TOKENIZERS["bytes, BOS"]
+    module = planted_parts.blank_model(tokenizer, 50, layers=1, heads=4)
+    module.model.embed_tokens.weight[cue, FLAG] = 1.0
+    planted_parts.gather(planted_parts.head_of(module, 0, 0), 1, FLAG, SEEN, 50)
+    for word, base in zip(GROUP, BASE, strict=True):
+        token = tokenizer.convert_tokens_to_ids("Ġ" + word[1:])
+        module.lm_head.weight[token, planted_parts.CONSTANT] = base / planted_parts.CONSTANT_SIZE
+        module.lm_head.weight[token, SEEN] = RAISED * (word == " but")
+    return replace(MODELS["bytes, BOS"], fingerprint="planted", open_module=lambda: module)
+
+
+def known(cued):
+    """What it says, window by window."""
+    logits = np.array(BASE) + RAISED * np.outer(cued, np.array(GROUP) == " but")
+    return logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+
+
+def test_a_word_that_was_planted_behind_a_token_is_raised_as_planted():
+    task = ChoiceTask(GROUP, ("window", "story"), stories_per_seed=3, minimum_windows=10)
+    windows = LinearChooser(CORPUS, task).windows
+    before = [TOKENIZERS["bytes, BOS"](CORPUS.stories[story], add_special_tokens=False) for story in range(20)]
+    cue = Counter(token for one in before for token in one.input_ids).most_common(1)[0][0]
+    engine = Engine(planted_model(cue))
+    asked, seen = chooser(None, engine, task), []
+    asked.prepare(range(6))
+    for seed in range(6):
+        one = asked.observe(seed)
+        own = windows.of_stories(asked.linear.split.part(task, seed))
+        for view in task.views:
+            prompts = prompts_before(engine.model, own, CORPUS, view)
+            cued = [prompt[-2] == cue for prompt in prompts]
+            np.testing.assert_allclose(one.log_probabilities[view], known(cued), atol=1e-3)
+            seen += cued
+    assert 0 < sum(seen) < len(seen)
 
 
 # as claims see it
