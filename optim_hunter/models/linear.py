@@ -24,7 +24,8 @@ class L1MultinomialRegression(ClassifierMixin, BaseEstimator):  # type: ignore[m
     one-hot tokens with `l1_ratio=1`, `solver="saga"`, `C = 1 / (n · l1)`.
 
     Args:
-        l1: price of a weight, in nats of mean loss.
+        l1: price of a weight, in nats of mean loss. Where windows · l1 is far below 1 little holds a weight
+            back, and the gap closes slowly: expect the warning, or raise `max_iterations`.
         context: tokens in a window.
         vocabulary: number of tokens.
         tolerance: relative duality gap at which the fit ends.
