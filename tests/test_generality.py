@@ -295,6 +295,18 @@ def test_claims_that_cannot_be_collected_are_named(elsewhere, capfd):
     assert "No module named 'no_such_package'" in told
 
 
+def test_a_run_that_was_stopped_leaves_its_ledger(elsewhere, capfd, monkeypatch):
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--claims-store=none")
+    stopping = CLAIMS.replace("return -absolute_error_gain(observation)", "raise KeyboardInterrupt")
+    (elsewhere / "test_generality_stopped.py").write_text(stopping)
+    assert main(["generality", PLANTED, "--claims", "*/named", "--claims", "*/loses", "--out", "out"]) == 130
+    assert (
+        "optim-hunter: stopped; out/run has the verdicts so far: make their table with --from" in capfd.readouterr().err
+    )
+    assert main(["generality", "--from", "out/run/ledger.json", "--out", "table"]) == 0
+    assert table_in(elsewhere / "table")["ledgers"][0]["path"] == "out/run/ledger.json"
+
+
 # Untrusted text
 
 
