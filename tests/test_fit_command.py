@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,10 +29,11 @@ import fixtures.imported  # noqa: F401
 from fixtures.architectures import VOUCHED, random_model
 from optim_hunter.claim import UserError
 from optim_hunter.cli import main
+from optim_hunter.models import linear_path
 from optim_hunter.stories import fit
 from optim_hunter.stories.fitted_folder import read_fitted_folder
 from optim_hunter.stories.held_out_scores import mean_by_story
-from optim_hunter.stories.unfinished_fit import Question, is_finished, mark
+from optim_hunter.stories.unfinished_fit import Question, clear, is_finished, mark
 from optim_hunter.tasks.corpus import SEPARATOR
 from optim_hunter.tasks.held_out import split_stories
 from optim_hunter.tasks.planted_stories import planted_corpus
@@ -145,7 +147,8 @@ def test_progress_goes_to_stderr_and_the_summary_to_stdout(corpus, tmp_path, cap
     before = {path: path.read_bytes() for path in (tmp_path / "own").iterdir()}
     assert main(command) == 0
     again = capsys.readouterr()
-    assert "holds this fit already" in again.out
+    assert "holds this fit already" in again.out.splitlines()[0]
+    assert again.out.splitlines()[1:] == shown.out.splitlines()
     assert not again.err
     assert {path: path.read_bytes() for path in (tmp_path / "own").iterdir()} == before
 
@@ -188,6 +191,16 @@ def test_ctrl_c_says_in_one_line_how_to_go_on(corpus, capsys):
     assert capsys.readouterr().err.count("as kept") == 2
 
 
+OWN = {
+    "foreign": ["thesis.tex"],
+    "broken": ["summary.json"],
+    "own": ["tokenizer.json", "draft.unfinished"],
+    "own tokenizer": ["tokenizer.json"],
+    "own folder": ["d.unfinished/draft.txt"],
+    "own names": ["weights.safetensors/draft.txt"],
+}
+"""Folders with files of the user's own."""
+
 LATIN = "caf\xe9".encode("latin-1")
 MISTAKES = [
     (["--group", "conjunction"], "did you mean conjunctions"),
@@ -202,9 +215,15 @@ MISTAKES = [
     (["--out", "latin.txt"], "latin.txt is no folder"),
     (["--out", "foreign"], "foreign holds something that is no fit (thesis.tex)"),
     (["--out", "broken"], "summary.json is no JSON"),
+    (["--out", "own"], "own holds something that is no fit (draft.unfinished)"),
+    (["--out", "own tokenizer"], "own tokenizer holds tokenizer.json, but no fit"),
+    (["--out", "own folder"], "own folder holds something that is no fit (d.unfinished)"),
+    (["--out", "own names"], "own names holds something that is no fit (weights.safetensors)"),
     (["--store", "/proc/store"], "/proc/store cannot be written"),
-    (["--model", "smollm"], "unknown model 'smollm'"),
+    (["--store", "latin.txt"], "store latin.txt is no folder"),
+    (["--model", "smollm"], "unknown model 'smollm': did you mean smollm2-135m? name one of smollm2-135m,"),
     (["--model", "linear"], "--model linear is no language model"),
+    (["--model", "llama-3.1-8b"], "torch sees 0 GPUs here: name another with --model, or leave --model out"),
     (["--model", "planted:base-rate"], "no single token for ' and'"),
 ]
 
@@ -216,23 +235,78 @@ def one_held_out():
 
 
 @pytest.mark.parametrize(("options", "said"), MISTAKES, ids=[" ".join(options) for options, _ in MISTAKES])
-def test_mistakes_end_in_one_line_and_touch_nothing(corpus, capsys, options, said):
+def test_mistakes_end_in_one_line_and_touch_nothing(corpus, monkeypatch, capsys, options, said):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     Path("latin.txt").write_bytes(LATIN)
     write_corpus(Path("few.txt"), STORIES[:30])
     write_corpus(Path("one.txt"), [" ".join(STORIES)])
     write_corpus(Path("lone.txt"), one_held_out())
-    for folder, file in (("foreign", "thesis.tex"), ("broken", "summary.json")):
-        Path(folder).mkdir()
-        Path(folder, file).write_text("years of work")
+    for folder, files in OWN.items():
+        for file in files:
+            Path(folder, file).parent.mkdir(parents=True, exist_ok=True)
+            Path(folder, file).write_text("years of work")
+    before = contents()
     asked = {"--group": "conjunctions", "--corpus": corpus, "--out": "out", "--store": "none"}
     asked |= dict([options])
     assert main(["fit", *(word for pair in asked.items() for word in pair)]) == 2
     shown = capsys.readouterr()
     assert said in shown.err
     assert len(shown.err.splitlines()) == 1
+    assert len(shown.err) < 400
+    assert "synthetic:" not in shown.err  # no list of what would be refused as well
+    assert "--claims-" not in shown.err.replace("--claims-store", "")  # which the command does not have
     assert not shown.out
-    assert Path("foreign/thesis.tex").read_text() == Path("broken/summary.json").read_text() == "years of work"
-    assert not any(Path("out").glob("*.*"))
+    assert contents() == before
+    assert not Path("out").exists()
+
+
+def contents():
+    return {path: path.is_file() and path.read_bytes() for path in Path().rglob("*")}
+
+
+def test_a_fit_that_misses_its_gap_is_a_line_that_promises_nothing(corpus, monkeypatch, capsys):
+    monkeypatch.setattr(linear_path, "TOLERANCE", -1.0)
+    assert main(["fit", "--group", "and,but", "--corpus", corpus, "--out", "out", "--store", "none"]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "duality gap" in last
+    assert "goes on" not in last
+
+
+@pytest.mark.parametrize("lost", ["weights.safetensors", "fit.html"])
+def test_a_fit_that_lost_a_file_says_what_to_do_here(fitted, corpus, tmp_path, capsys, lost):
+    copy = tmp_path / "copy"
+    shutil.copytree(fitted, copy)
+    (copy / lost).unlink()
+    assert main(["fit", "--group", "conjunctions", "--corpus", corpus, "--out", str(copy), "--store", "none"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"holds this fit, but not whole ({copy / lost} is not there): name another folder" in line
+    assert "give a folder" not in line
+
+
+def test_nothing_but_what_a_fit_left_is_tidied_away(tmp_path):
+    files = {
+        "weights.0123456789ab.unfinished": False, "weights.0123456789AB.unfinished": True, "draft.unfinished": True,
+        "unfinished/question.json": False, "unfinished/ab/kept": False, "summary.json": True,
+    }  # fmt: skip
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "fit.0123456789ab.unfinished").mkdir()
+    clear(tmp_path)
+    assert {name: (tmp_path / name).exists() for name in files} == files
+    assert (tmp_path / "fit.0123456789ab.unfinished").is_dir()
+
+
+def test_what_a_kill_leaves_before_a_fit_is_marked_as_begun_stops_no_fit(tmp_path):
+    question = Question("0" * 64, GROUP, "engine")
+    (tmp_path / "unfinished").mkdir()
+    (tmp_path / "unfinished" / "question.0123456789ab.unfinished").touch()
+    assert not is_finished(tmp_path, question, None)
+    (tmp_path / "unfinished" / "notes.txt").touch()
+    with pytest.raises(UserError, match=r"holds notes\.txt, but no fit"):
+        is_finished(tmp_path, question, None)
+    mark(tmp_path, question)
+    assert not is_finished(tmp_path, question, None)
 
 
 @pytest.mark.parametrize(

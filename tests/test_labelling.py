@@ -12,10 +12,12 @@ from rich.console import Console
 from scipy.stats import binom
 
 from optim_hunter.claim import UserError
+from optim_hunter.stats.families import holm
 from optim_hunter.stats.proportions import exact_interval
-from optim_hunter.stories.examples import EXAMPLES, draw_windows_by_story, shown
+from optim_hunter.stories.examples import EXAMPLES, Examples, draw_windows_by_story, window_text
 from optim_hunter.stories.label_screen import ask, pressed
 from optim_hunter.stories.labelling import AnswerFile, Labelling
+from optim_hunter.stories.score_tables import comparisons
 from optim_hunter.stories.scoring import Answers, compare, least_lead, mcnemar
 from optim_hunter.tasks.people import published_people
 from optim_hunter.tasks.stories import Windows
@@ -208,7 +210,7 @@ def test_every_window_is_about_as_likely():
     ],
 )
 def test_windows_are_shown_on_one_line_without_what_steers_a_terminal(text, at_start, said):
-    assert shown(text, at_start) == said
+    assert window_text(text, at_start) == said
 
 
 @pytest.mark.parametrize(("first", "second", "p"), [(0, 0, 1.0), (6, 0, 2 / 64), (0, 5, 2 / 32), (8, 2, 112 / 1024)])
@@ -217,8 +219,33 @@ def test_mcnemar_is_the_sign_test_of_where_two_part(first, second, p):
 
 
 def test_less_than_the_least_lead_is_never_significant():
-    assert least_lead() == 6
+    assert least_lead(1) == 6
     assert min(mcnemar(5 + both, both) for both in range(23)) > 0.05
+
+
+@pytest.mark.parametrize(("comparisons", "least"), [(1, 6), (2, 7), (3, 7), (4, 8)])
+def test_the_least_lead_is_that_of_the_adjusted_p(comparisons, least):
+    """Holm's smallest p is the smallest times their number."""
+    assert least_lead(comparisons) == least
+    smallest = [holm({"one": mcnemar(lead, 0)}, comparisons)["one"] for lead in (least - 1, least)]
+    assert smallest[1] <= 0.05 < smallest[0]
+
+
+@pytest.mark.parametrize(
+    ("people", "said"),
+    [
+        (1, "p: McNemar's exact test, adjusted by Holm for 1 comparison. Two that are fewer than 6 right answers apart "
+            "never reach 0.05 before the adjustment. A large p"),
+        (2, "for 3 comparisons. Two that are fewer than 6 right answers apart never reach 0.05 before the adjustment; "
+            "with 3 comparisons the clearest reaches it from 7 on. A large p"),
+    ],
+)  # fmt: skip
+def test_the_note_says_what_lead_it_takes_before_and_after_the_adjustment(people, said):
+    none, labels = np.zeros((0, 16), int), np.zeros(10, int)
+    examples = Examples(0, (" and", " but"), None, Windows(none, labels, labels, labels, tokenizer=None))
+    answered = [Answers(str(person), labels) for person in range(people + 1)]
+    _, note = comparisons(examples, answered[:people], answered[people:])
+    assert said in note.plain
 
 
 def test_people_are_compared_with_those_behind_them():
@@ -249,7 +276,7 @@ def test_the_page_says_what_fifty_examples_decide():
         assert f"{low} to {high})" in page
     widths = [high - low for low, high in (exact_interval(correct, EXAMPLES) for correct in range(25, 41))]
     assert f"{100 * min(widths):.0f} to {100 * max(widths):.0f} points wide" in page
-    assert f"fewer than {least_lead()} right answers" in page
+    assert f"fewer than {least_lead(1)} right answers" in page
     assert next(lead for lead in range(1, 20) if mcnemar(lead + 4, 4) <= 0.05) == 9
     assert "with 4 against, it takes 9" in page
     assert f"fifty find it {100 * power(0.2, 0.05, 50):.0f} times of 100" in page

@@ -10,9 +10,11 @@ import numpy as np
 from jaxtyping import Float, Int, UInt32
 
 from optim_hunter.claim import UserError
-from optim_hunter.models.linear_path import PathPoint, chosen, log_probabilities
-from optim_hunter.observe.choices import LinearChooser
+from optim_hunter.models.linear_path import PathPoint
+from optim_hunter.observe.choices import LINEAR_VIEWS, FittedPath, LinearChooser
 from optim_hunter.observe.store import Store
+from optim_hunter.stories.held_out_scores import scores
+from optim_hunter.stories.parts import require_parts
 from optim_hunter.tasks.corpus import Corpus
 from optim_hunter.tasks.held_out import ChoiceTask
 from optim_hunter.tasks.stories import Windows
@@ -47,25 +49,11 @@ def open_choosers(
         if good:  # trained on the same corpus
             chooser.tokenizer = next(iter(good.values())).tokenizer
         try:
-            _require_parts(chooser)
+            require_parts(chooser)
             good[group] = chooser
         except UserError as error:
             wrong[group] = error
     return good, wrong
-
-
-def _require_parts(chooser: LinearChooser) -> None:
-    """Raise UserError unless each part of the split has what it is for."""
-    counts = {name: _word_counts(chooser, getattr(chooser.split, name)) for name in ("fitting", "choosing", "held_out")}
-    if counts["fitting"].min() == 0 or counts["choosing"].sum() == 0 or counts["held_out"].sum() == 0:
-        raise UserError(
-            f"corpus {chooser.corpus.name}: its {len(chooser.corpus.stories)} stories are too few to fit some, choose "
-            "by others and hold the rest out; give more stories"
-        )
-
-
-def _word_counts(chooser: LinearChooser, stories: Int[np.ndarray, "story"]) -> Int[np.ndarray, "class"]:
-    return np.bincount(chooser.windows.of_stories(stories).labels, minlength=len(chooser.task.group))
 
 
 def show_group(group: WordGroup, chooser: LinearChooser, fitted: Callable[[PathPoint], None]) -> ShownGroup:
@@ -78,22 +66,24 @@ def show_group(group: WordGroup, chooser: LinearChooser, fitted: Callable[[PathP
     for point in chooser.fit():
         points.append(point)
         fitted(point)
-    best = chosen(points)
+    path = FittedPath(tuple(points), chooser.prior)
     fitting = chooser.windows.of_stories(chooser.split.fitting)
     examples = _in_order_of(chooser.windows.of_stories(chooser.split.held_out), chooser.split.held_out)
     vocabulary, classes = chooser.tokenizer.get_vocab_size(), len(group.words)
     return ShownGroup(
         group,
-        best.weights.reshape(chooser.task.context, vocabulary, classes),
-        best.offsets,
+        path.chosen.weights.reshape(chooser.task.context, vocabulary, classes),
+        path.chosen.offsets,
         count_tokens(fitting, vocabulary, classes),
         examples,
-        _figures(best, fitting, examples, classes) | {"held_out_stories": len(chooser.split.held_out)},
+        _figures(path, fitting, examples) | {"held_out_stories": len(chooser.split.held_out)},
     )
 
 
 def _in_order_of(windows: Windows, stories: Int[np.ndarray, "story"]) -> Windows:
-    order = np.argsort(np.argsort(stories)[np.searchsorted(np.sort(stories), windows.story)], kind="stable")
+    """Windows of these stories (and of no other), in the order in which `stories` has them."""
+    place = dict(zip(stories.tolist(), range(len(stories)), strict=True))
+    order = np.argsort([place[story] for story in windows.story.tolist()], kind="stable")
     return Windows(
         windows.tokens[order], windows.labels[order], windows.story[order], windows.place[order], windows.tokenizer
     )
@@ -106,14 +96,10 @@ def count_tokens(windows: Windows, vocabulary: int, classes: int) -> UInt32[np.n
     return counts
 
 
-def _figures(best: PathPoint, fitting: Windows, held_out: Windows, classes: int) -> dict[str, Any]:
+def _figures(path: FittedPath, fitting: Windows, held_out: Windows) -> dict[str, Any]:
     """Losses in nats, shares of right answers, and what they are of."""
-    counts = np.bincount(fitting.labels, minlength=classes)
-    said = {
-        "linear": log_probabilities(held_out, best.weights, best.offsets),
-        "prior": np.tile(np.log(counts / counts.sum()), (len(held_out.labels), 1)),
-    }
-    rows = np.arange(len(held_out.labels))
+    best = path.chosen
+    scored = {view: scores(LINEAR_VIEWS[view](path, held_out), held_out) for view in ("linear", "prior")}
     return {
         "l1": best.l1,
         "gap": best.gap,
@@ -121,7 +107,7 @@ def _figures(best: PathPoint, fitting: Windows, held_out: Windows, classes: int)
         "weights": best.weights.size,
         "fitted_windows": len(fitting.labels),
         "held_out_windows": len(held_out.labels),
-        "fitted_words": counts.tolist(),
-        "loss": {view: float(-table[rows, held_out.labels].mean()) for view, table in said.items()},
-        "right": {view: float((table.argmax(1) == held_out.labels).mean()) for view, table in said.items()},
+        "fitted_words": np.bincount(fitting.labels, minlength=len(path.prior)).tolist(),
+        "loss": {view: one.nll.mean for view, one in scored.items()},
+        "right": {view: one.accuracy.mean for view, one in scored.items()},
     }

@@ -51,7 +51,7 @@ class Examples:
         tokenizer, tokens = self.windows.tokenizer, self.windows.tokens
         opens = self.windows.place == tokens.shape[1]
         decoded = tokenizer.decode_batch(tokens.tolist(), skip_special_tokens=False)
-        return tuple(shown(text, at_start) for text, at_start in zip(decoded, opens.tolist(), strict=True))
+        return tuple(window_text(text, at_start) for text, at_start in zip(decoded, opens.tolist(), strict=True))
 
 
 def draw_examples(chooser: LinearChooser, seed: int) -> Examples:
@@ -85,7 +85,7 @@ def draw_windows_by_story(windows: Windows, seed: int) -> Windows:
     return replace(windows, **columns)
 
 
-def shown(text: str, at_start: bool) -> str:
+def window_text(text: str, at_start: bool) -> str:
     """A decoded window on one line: marked where it is cut, without the rest of a character that it cuts."""
     whole = text if at_start else CUT + text.lstrip("\ufffd")
     return visible(whole.replace("\n", LINE_BREAK))

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rich.console import Console
 
 from optim_hunter.claim import InvalidInstrument, UserError
-from optim_hunter.models.linear_path import STRENGTHS, chosen
-from optim_hunter.models.registry import canonical, check_name, kind
-from optim_hunter.observe.choices import LinearChooser
+from optim_hunter.models.linear_path import STRENGTHS
+from optim_hunter.observe.choices import FittedPath, LinearChooser
 from optim_hunter.observe.choices_language import LANGUAGE_VIEWS
 from optim_hunter.observe.store import Store, open_store, write_whole
 from optim_hunter.observe.versions import path_engine
-from optim_hunter.stories.fit_page import page_html
+from optim_hunter.stories.fit_page import fit_html, occurrences
 from optim_hunter.stories.fit_progress import HEADING, FitProgress, point_line
-from optim_hunter.stories.fit_summary import PARTS, language_summary, printed, summary_of
+from optim_hunter.stories.fit_summary import language_summary, printed, summary_of
 from optim_hunter.stories.fitted_folder import FittedFolder, read_fitted_folder, write_fitted_folder
-from optim_hunter.stories.language_views import held_out_views, open_beside
-from optim_hunter.stories.strongest import occurrences, strongest_lines
-from optim_hunter.stories.unfinished_fit import (
-    PAGE,
-    UNFINISHED,
-    Question,
-    clear,
-    is_finished,
-    mark,
-    require_writable,
-    unwritable,
-)
-from optim_hunter.tasks.corpus import SEPARATOR, read_corpus
+from optim_hunter.stories.language_views import held_out_views, language_model_name, open_beside
+from optim_hunter.stories.parts import require_parts
+from optim_hunter.stories.strongest import strongest_lines
+from optim_hunter.stories.unfinished_fit import OTHER, PAGE, UNFINISHED, Question, clear, is_finished, mark
+from optim_hunter.stories.written import require_writable, unwritable
+from optim_hunter.tasks.corpus import read_corpus
 from optim_hunter.tasks.held_out import ChoiceTask
 from optim_hunter.tasks.word_groups import WordGroup, word_group
 
@@ -66,26 +58,34 @@ def make_fit(group: str, out: Path, corpus: str | None, model: str | None, store
         UserError: a group, corpus, model, store or folder that cannot be used, or a fit that misses its gap.
         KeyboardInterrupt: with what to say; the fits so far are kept.
     """
-    words, beside, text = word_group(group), _language_model(model), read_corpus(corpus)
+    words, beside = word_group(group), None if model is None else language_model_name(model)
+    text = read_corpus(corpus)
     question = Question(text.sha256, words.words, path_engine())
-    if is_finished(out, question, beside):
-        clear(out)
-        return f"{out} holds this fit already; nothing was done\n{printed(read_fitted_folder(out).summary, ())}"
-    require_writable(out)
-    kept = open_store(store) or Store(out / UNFINISHED)
+    with _disk(out):
+        finished = is_finished(out, question, beside)
+    if finished:
+        return f"{out} holds this fit already; nothing was done\n{_again(out)}"
+    require_writable(out, out, OTHER)
+    kept = open_store(store)
     linear = LinearChooser(text, ChoiceTask(group=words.words), kept)
     with FitProgress(Console(stderr=True)) as told:
-        return _told(_Asked(words, out, linear, kept, beside, question, told))
+        return _told(_Asked(words, out, linear, kept or Store(out / UNFINISHED), beside, question, told))
 
 
-def _language_model(name: str | None) -> str | None:
-    """The registry's name of a language model; raises UserError for what is none, before torch is there to open it."""
-    if name is None:
-        return None
-    check_name(name)
-    if kind(name) != "language":
-        raise UserError(f"--model {name} is no language model: name one, as smollm2-135m, or leave --model out")
-    return canonical(name)
+def _again(out: Path) -> str:
+    """What was printed when the fit was finished."""
+    try:
+        fitted = read_fitted_folder(out)
+        if not (out / PAGE).is_file():
+            raise UserError(f"{out / PAGE} is not there")
+    except UserError as error:
+        raise UserError(f"{out} holds this fit, but not whole ({error.fault}): {OTHER}, or remove it") from None
+    clear(out)
+    return _printed(out, fitted)
+
+
+def _printed(out: Path, fitted: FittedFolder) -> str:
+    return f"{printed(fitted.summary, strongest_lines(fitted))}\n{out / PAGE}"
 
 
 def _told(asked: _Asked) -> str:
@@ -95,7 +95,7 @@ def _told(asked: _Asked) -> str:
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped at {asked.told.step}: {KEPT}") from None
     except InvalidInstrument as error:
-        raise UserError(f"{error}; {KEPT}") from None
+        raise UserError(str(error)) from None
     finally:
         for problem in asked.store.problems:
             asked.told.say(problem)
@@ -104,48 +104,40 @@ def _told(asked: _Asked) -> str:
 
 
 def _fit(asked: _Asked) -> str:
-    linear, told = asked.linear, asked.told
+    told = asked.told
     told.begin("tokenizer and windows")
-    _require_parts(linear)
-    model = None if asked.beside is None else open_beside(asked.beside, linear)
-    _disk(asked.out, lambda: mark(asked.out, asked.question))
-    points = _path(linear, told)
+    require_parts(asked.linear)
+    model = None if asked.beside is None else open_beside(asked.beside, asked.linear)
+    with _disk(asked.out):
+        mark(asked.out, asked.question)
+    linear = _keeping(asked.linear, asked.store)
+    path = FittedPath(tuple(_path(linear, told)), linear.prior)
     beside = None if model is None else _ask(model, asked)
-    best = chosen(points)
-    summary = summary_of(asked.words, linear, points, beside, asdict(asked.question))
-    weights = best.weights.reshape(linear.task.context, -1, len(linear.task.group))
-    fitted = FittedFolder(weights, best.offsets, linear.tokenizer, summary)
+    summary = summary_of(asked.words, linear, path, beside, asdict(asked.question))
+    weights = path.chosen.weights.reshape(linear.task.context, -1, len(linear.task.group))
+    fitted = FittedFolder(weights, path.chosen.offsets, linear.tokenizer, summary)
     held = occurrences(linear.windows.of_stories(linear.split.fitting))
-    _disk(asked.out, lambda: write_whole(asked.out / PAGE, page_html(fitted, held).encode()))
-    _disk(asked.out, lambda: write_fitted_folder(asked.out, fitted))
+    with _disk(asked.out):
+        write_whole(asked.out / PAGE, fit_html(fitted, held).encode())
+        write_fitted_folder(asked.out, fitted)
     clear(asked.out)
-    return f"{printed(summary, strongest_lines(fitted, held))}\n{asked.out / PAGE}"
+    return _printed(asked.out, fitted)
 
 
-def _disk(folder: Path, write: Callable[[], None]) -> None:
+def _keeping(linear: LinearChooser, store: Store) -> LinearChooser:
+    """The same windows, with fits that are kept: nothing is, before it is clear that there will be any."""
+    kept = LinearChooser(linear.corpus, linear.task, store)
+    kept.split, kept.tokenizer, kept.windows = linear.split, linear.tokenizer, linear.windows
+    return kept
+
+
+@contextmanager
+def _disk(folder: Path) -> Iterator[None]:
+    """Errors of the disk within are the user's."""
     try:
-        write()
+        yield
     except OSError as error:
-        raise unwritable(folder, error) from None
-
-
-def _require_parts(linear: LinearChooser) -> None:
-    """Stories few and long may leave a part of the corpus without windows, or a word without any to be fitted to.
-
-    Held-out windows must be of two stories or more, or they have no interval.
-
-    Raises:
-        UserError: so it is.
-    """
-    for part in PARTS:
-        windows = linear.windows.of_stories(getattr(linear.split, part))
-        lacking = set(range(len(linear.task.group))) - set(windows.labels.tolist())
-        stories = len(np.unique(windows.story))
-        if stories < (2 if part == "held_out" else 1) or (part == "fitting" and lacking):
-            raise UserError(
-                f"corpus {linear.corpus.name}: its {len(linear.corpus.stories)} stories leave too few windows "
-                f"{part.replace('_', ' ')}; give a corpus of more stories ({SEPARATOR} between them)"
-            )
+        raise unwritable(folder, error, OTHER) from None
 
 
 def _path(linear: LinearChooser, told: FitProgress) -> list[PathPoint]:

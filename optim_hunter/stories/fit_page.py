@@ -11,9 +11,11 @@ from jaxtyping import Int
 from optim_hunter.evidence.fragment import Section, Table, Titled, shown
 from optim_hunter.evidence.text import duration, number, stated
 from optim_hunter.stories.curve import training_curve
-from optim_hunter.stories.fit_summary import PARTS, counts_text, score_rows, weights_text
+from optim_hunter.stories.fit_summary import counts_text, score_rows, weights_text
 from optim_hunter.stories.fitted_folder import FittedFolder
+from optim_hunter.stories.parts import PARTS
 from optim_hunter.stories.strongest import strongest
+from optim_hunter.tasks.stories import Windows
 
 WEIGHTS_SHOWN = 12
 
@@ -36,11 +38,11 @@ digit goes on from it. A word with fewer than {context} tokens before it in its 
 lie in each other's windows. Stories are split {how}; of equal stories only one is used."""
 
 
-def page_html(fitted: FittedFolder, held: Int[np.ndarray, "position token"]) -> str:
+def fit_html(fitted: FittedFolder, held: Int[np.ndarray, "position token"]) -> str:
     """The page, which needs no network.
 
     Args:
-        held: in how many windows for fitting each token stands at each position.
+        held: `occurrences` in the windows for fitting.
     """
     summary = fitted.summary
     words = ", ".join(word.strip() for word in fitted.classes)
@@ -53,6 +55,12 @@ def page_html(fitted: FittedFolder, held: Int[np.ndarray, "position token"]) -> 
         Section("Made with", _note(summary), tables=[_origin(summary)]),
     ]  # fmt: skip
     return shown(f"Which of {words} comes next?", sections)
+
+
+def occurrences(windows: Windows) -> Int[np.ndarray, "position token"]:
+    """In how many windows each token stands at each position."""
+    vocabulary = windows.tokenizer.get_vocab_size()
+    return np.stack([np.bincount(column, minlength=vocabulary) for column in windows.tokens.T])
 
 
 def _found(summary: Mapping[str, Any]) -> str:
@@ -84,9 +92,9 @@ def _weights(fitted: FittedFolder, held: Int[np.ndarray, "position token"]) -> l
     tables = []
     for place, word in enumerate(fitted.classes):
         rows = [
-            (repr(one.token), stated(one.position), number(one.weight), f"{one.windows:,}",
-             number(100 * one.windows / windows))
-            for one in strongest(fitted, held, place, WEIGHTS_SHOWN)
+            (repr(one.text), stated(one.position), number(one.weight), f"{held[one.position, one.token]:,}",
+             number(100 * held[one.position, one.token] / windows))
+            for one in strongest(fitted, place, WEIGHTS_SHOWN)
         ]  # fmt: skip
         tables.append(Table(f"“{word.strip()}”, offset {number(fitted.offsets[place])}", columns, rows))
     return tables

@@ -12,7 +12,9 @@ import numpy as np
 from jaxtyping import Float
 
 from optim_hunter.evidence.text import interval_text, number, stated
+from optim_hunter.observe.choices import LINEAR_VIEWS, FittedPath
 from optim_hunter.stories.held_out_scores import Mean, Scores, scores
+from optim_hunter.stories.parts import PARTS
 from optim_hunter.tasks.stories import Windows, tokenizer_sha256
 from optim_hunter.tasks.word_groups import WordGroup
 
@@ -22,13 +24,12 @@ if TYPE_CHECKING:
 
 PACKAGES = ("optim-hunter", "numpy", "scipy", "torch", "tokenizers")
 SPLIT = "by the sha256 of each story's text: 80 % for fitting, 10 % for choosing l1, 10 % held out from both"
-PARTS = ("fitting", "choosing", "held_out")
 
 
 def summary_of(
     group: WordGroup,
     linear: LinearChooser,
-    points: Sequence[PathPoint],
+    path: FittedPath,
     beside: Mapping[str, Any] | None,
     question: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -38,27 +39,22 @@ def summary_of(
         beside: of a language model on the same windows, as `language_summary` makes it.
         question: what tells this fit from another.
     """
-    from optim_hunter.models.linear_path import chosen, log_probabilities
-
-    best, held_out = chosen(points), linear.windows.of_stories(linear.split.held_out)
-    found = scores(log_probabilities(held_out, best.weights, best.offsets), held_out)
+    held_out = linear.windows.of_stories(linear.split.held_out)
+    scored = {view: _flat(scores(LINEAR_VIEWS[view](path, held_out), held_out)) for view in ("linear", "prior")}
     return {
         "group": group.name,
         "classes": list(group.words),
         "windows": len(linear.windows.labels),
-        **_flat(found),
-        "l1": best.l1,
-        "nonzero": best.nonzero,
-        "gap": best.gap,
-        "seconds": sum(point.seconds for point in points),
+        **scored["linear"],
+        **_fit(path),
         "intervals": "90 %, Student's t over stories",
         "context": linear.task.context,
         "vocabulary": linear.tokenizer.get_vocab_size(),
         "corpus": {name: getattr(linear.corpus, name) for name in ("name", "sha256", "note")},
         "tokenizer_sha256": tokenizer_sha256(linear.tokenizer),
         "split": {"how": SPLIT, "stories": len(linear.corpus.stories), "parts": _parts(linear)},
-        "commonest": _commonest(linear, held_out),
-        "path": [_point(point, held_out) for point in points],
+        "commonest": {"word": group.words[int(path.prior.argmax())], **scored["prior"]},
+        "path": [_point(point, held_out) for point in path.points],
         "language_model": beside,
         "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
         "question": dict(question),
@@ -71,6 +67,12 @@ def language_summary(
     """The scores of a language model in each of its views."""
     by_view = {view: _flat(scores(said, windows)) for view, said in views.items()}
     return {"name": name, "fingerprint": fingerprint, "views": by_view}
+
+
+def _fit(path: FittedPath) -> dict[str, Any]:
+    """The chosen fit, and how long all of them took."""
+    chosen = {name: getattr(path.chosen, name) for name in ("l1", "nonzero", "gap")}
+    return {**chosen, "seconds": sum(point.seconds for point in path.points)}
 
 
 def _flat(found: Scores) -> dict[str, Any]:
@@ -94,13 +96,6 @@ def _parts(linear: LinearChooser) -> dict[str, Any]:
             "windows": dict(zip(linear.task.group, counts, strict=True)),
         }
     return parts
-
-
-def _commonest(linear: LinearChooser, held_out: Windows) -> dict[str, Any]:
-    """Who always says how often each word comes in the stories for fitting."""
-    counts = np.bincount(linear.windows.of_stories(linear.split.fitting).labels, minlength=len(linear.task.group))
-    said = np.tile(np.log(counts / counts.sum()), (len(held_out.labels), 1))
-    return {"word": linear.task.group[int(counts.argmax())], **_flat(scores(said, held_out))}
 
 
 def _point(point: PathPoint, held_out: Windows) -> dict[str, float]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 WEIGHTS, TOKENIZER, SUMMARY = "weights.safetensors", "tokenizer.json", "summary.json"
+FINISHED = "give a folder that optim-hunter fit --out has finished"
 AGAIN = "make the fit again in another folder (optim-hunter fit … --out DIR)"
 
 
@@ -67,13 +68,13 @@ def read_fitted_folder(path: Path) -> FittedFolder:
     contents = {name: _bytes(path / name) for name in (WEIGHTS, TOKENIZER)}
     for name, content in contents.items():
         if hashlib.sha256(content).hexdigest() != summary["files"].get(name):
-            raise UserError(f"{path / name} is not the file that {SUMMARY} was written with: {AGAIN}")
+            raise UserError(f"{path / name} is not the file that {SUMMARY} was written with", AGAIN)
     from tokenizers import Tokenizer
 
     try:
         arrays, tokenizer = load(contents[WEIGHTS]), Tokenizer.from_str(contents[TOKENIZER].decode())
     except (SafetensorError, ValueError) as error:
-        raise UserError(f"{path} holds files that cannot be read ({error}): {AGAIN}") from None
+        raise UserError(f"{path} holds files that cannot be read ({error})", AGAIN) from None
     shape = (summary["context"], tokenizer.get_vocab_size(), len(summary["classes"]))
     _require_arrays(path, arrays, shape)
     return FittedFolder(arrays["weights"], arrays["offsets"], tokenizer, summary)
@@ -89,10 +90,10 @@ def read_summary(path: Path) -> dict[str, Any]:
     try:
         summary = json.loads(content)
     except ValueError as error:
-        raise UserError(f"{path / SUMMARY} is no JSON ({error}): {AGAIN}") from None
+        raise UserError(f"{path / SUMMARY} is no JSON ({error})", AGAIN) from None
     kinds = {"classes": list, "context": int, "files": dict}
     if not isinstance(summary, dict) or any(not isinstance(summary.get(key), kind) for key, kind in kinds.items()):
-        raise UserError(f"{path / SUMMARY} is no summary of a fit: {AGAIN}")
+        raise UserError(f"{path / SUMMARY} is no summary of a fit", AGAIN)
     return summary
 
 
@@ -100,13 +101,13 @@ def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise UserError(f"{path} is not there: give a folder that optim-hunter fit --out has finished") from None
+        raise UserError(f"{path} is not there", FINISHED) from None
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): make it readable") from None
+        raise UserError(f"{path} cannot be read ({error.strerror})", "make it readable") from None
 
 
 def _require_arrays(path: Path, arrays: Mapping[str, Shaped[np.ndarray, "..."]], shape: tuple[int, ...]) -> None:
     for name, wanted in (("weights", shape), ("offsets", shape[-1:])):
         found = arrays.get(name)
         if found is None or found.shape != wanted or not np.isfinite(found).all():
-            raise UserError(f"{path / WEIGHTS} has no finite {name} of shape {list(wanted)}: {AGAIN}")
+            raise UserError(f"{path / WEIGHTS} has no finite {name} of shape {list(wanted)}", AGAIN)

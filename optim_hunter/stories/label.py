@@ -17,6 +17,7 @@ from optim_hunter.stories.examples import Examples, draw_examples
 from optim_hunter.stories.label_screen import ask, typed_keys
 from optim_hunter.stories.labelling import AnswerFile
 from optim_hunter.stories.language_views import open_beside
+from optim_hunter.stories.parts import require_parts
 from optim_hunter.stories.score_tables import score_text
 from optim_hunter.stories.scoring import Answers, language_answers, linear_answers, person_answers
 from optim_hunter.tasks.corpus import read_corpus
@@ -51,6 +52,7 @@ def open_session(group: str, corpus: str | None, seed: int, models: Sequence[str
         raise UserError(f"--group {group}: {len(words.words)} words, but there are keys for {MOST_WORDS}; give fewer")
     task = ChoiceTask(group=words.words, views=("prior", "linear"))
     chooser = LinearChooser(read_corpus(corpus), task, open_store(store))
+    require_parts(chooser)
     examples = draw_examples(chooser, seed)
     return Session(words.name, chooser, examples, tuple(open_beside(name, chooser) for name in dict.fromkeys(models)))
 

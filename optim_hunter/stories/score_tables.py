@@ -12,7 +12,7 @@ from rich.text import Text
 from optim_hunter.evidence.text import probability, visible
 from optim_hunter.stats.proportions import exact_interval
 from optim_hunter.stories.examples import Examples, words_shown
-from optim_hunter.stories.scoring import Answers, compare, least_lead
+from optim_hunter.stories.scoring import ALPHA, Answers, compare, least_lead
 from optim_hunter.tasks.people import Person, published_people
 from optim_hunter.tasks.stories import CONJUNCTIONS
 
@@ -82,7 +82,15 @@ def comparisons(examples: Examples, people: Sequence[Answers], others: Sequence[
         counts = (str(count) for count in (pair.alike, pair.only_first, pair.only_second))
         table.add_row(_name(pair.first), _name(pair.second), *counts, probability(pair.p))
     note = (
-        f"p: McNemar's exact test, adjusted by Holm for {len(compared)} comparisons. Two that are less than "
-        f"{least_lead()} right answers apart never reach 0.05: a large p does not say that they are alike."
+        f"p: McNemar's exact test, adjusted by Holm for {len(compared)} comparison{'s' * (len(compared) > 1)}. "
+        f"{_leads(len(compared))} A large p does not say that they are alike."
     )
     return [table, Text(note, "dim")]
+
+
+def _leads(comparisons: int) -> str:
+    """How far apart two must be for a small p."""
+    alone = f"Two that are fewer than {least_lead(1)} right answers apart never reach {ALPHA} before the adjustment"
+    if comparisons == 1:
+        return f"{alone}."
+    return f"{alone}; with {comparisons} comparisons the clearest reaches it from {least_lead(comparisons)} on."

@@ -14,6 +14,7 @@ from optim_hunter.observe.choices import LINEAR_VIEWS, LinearChooser
 from optim_hunter.stats.families import holm
 from optim_hunter.stories.examples import Examples
 from optim_hunter.stories.labelling import Labelling
+from optim_hunter.stories.language_views import own_remedy
 
 if TYPE_CHECKING:
     from optim_hunter.models.language import LanguageModel
@@ -75,11 +76,13 @@ def language_answers(model: LanguageModel, examples: Examples) -> list[Answers]:
     from optim_hunter.observe.choices_language import LANGUAGE_VIEWS, language_choices
     from optim_hunter.observe.engine import Engine
 
-    engine, answered = Engine(model), []
-    for view in LANGUAGE_VIEWS:
-        said = language_choices(engine, examples.windows, examples.corpus, examples.group, view)
-        answered.append(Answers(f"{model.name}, {view}", said.argmax(axis=1)))
-    engine.close()
+    answered = []
+    with own_remedy():
+        engine = Engine(model)
+        for view in LANGUAGE_VIEWS:
+            said = language_choices(engine, examples.windows, examples.corpus, examples.group, view)
+            answered.append(Answers(f"{model.name}, {view}", said.argmax(axis=1)))
+        engine.close()
     return answered
 
 
@@ -112,9 +115,9 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return float(binomtest(only_first, decided).pvalue) if decided else 1.0
 
 
-def least_lead() -> int:
-    """By how many right answers one of two must lead at least for p ≤ 0.05, before any adjustment.
+def least_lead(comparisons: int) -> int:
+    """By how many right answers one of two must lead for the smallest p of so many to be ≤ 0.05 after Holm.
 
     That suffices where no example counts against the lead; else it takes more.
     """
-    return next(lead for lead in itertools.count(1) if mcnemar(lead, 0) <= ALPHA)
+    return next(lead for lead in itertools.count(1) if mcnemar(lead, 0) <= ALPHA / comparisons)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,8 +15,11 @@ from optim_hunter.observe.store import write_whole
 from optim_hunter.stories.fitted_folder import SUMMARY, TOKENIZER, WEIGHTS, read_summary
 
 PAGE, UNFINISHED, QUESTION = "fit.html", "unfinished", "question.json"
-OURS = re.compile("|".join(map(re.escape, (WEIGHTS, TOKENIZER, SUMMARY, PAGE, UNFINISHED))) + r"|.+\.unfinished")
-"""Names of what a fit leaves in its folder, also when it is killed while it writes."""
+FILES = (WEIGHTS, TOKENIZER, SUMMARY, PAGE)
+LEFT = re.compile(r"(weights|tokenizer|summary|fit)\.[0-9a-f]{12}\.unfinished")
+"""Names of what a fit leaves in its folder when it is killed while it writes a file (`store.write_whole`)."""
+
+LEFT_BY_MARK = re.compile(r"question\.[0-9a-f]{12}\.unfinished")
 
 OTHER = "name another folder with --out"
 
@@ -46,13 +49,28 @@ def is_finished(folder: Path, question: Question, model: str | None) -> bool:
         return False
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder: {OTHER}")
-    if foreign := sorted(path.name for path in folder.iterdir() if not OURS.fullmatch(path.name)):
+    if foreign := sorted(path.name for path in folder.iterdir() if not _may_be_ours(path)):
         raise UserError(f"{folder} holds something that is no fit ({foreign[0]}): {OTHER}")
     if (folder / SUMMARY).exists():
         _require_same(folder, question, model)
         return True
-    _require_no_other_unfinished(folder, question)
+    if (folder / UNFINISHED / QUESTION).exists():
+        _require_no_other_unfinished(folder, question)
+    elif foreign := sorted(path.name for path in folder.rglob("*") if not _left_by_mark(path)):
+        raise UserError(f"{folder} holds {foreign[0]}, but no fit that was begun or finished: {OTHER}")
     return False
+
+
+def _may_be_ours(path: Path) -> bool:
+    """By its name and kind, which a user's own file may have as well."""
+    if path.name == UNFINISHED:
+        return path.is_dir() and not path.is_symlink()
+    return path.is_file() and (path.name in FILES or LEFT.fullmatch(path.name) is not None)
+
+
+def _left_by_mark(path: Path) -> bool:
+    """Whether it is what `mark` leaves when it is killed before it ends."""
+    return path.name == UNFINISHED or LEFT_BY_MARK.fullmatch(path.name) is not None
 
 
 def _require_same(folder: Path, question: Question, model: str | None) -> None:
@@ -71,32 +89,12 @@ def _require_no_other_unfinished(folder: Path, question: Question) -> None:
     marked = folder / UNFINISHED / QUESTION
     try:
         begun = json.loads(marked.read_bytes())
-    except FileNotFoundError:
-        return
     except (OSError, ValueError) as error:
         raise UserError(f"{marked} cannot be read ({error}): {OTHER}, or remove {folder / UNFINISHED}") from None
     if question.differences(begun) - {"engine"}:  # what another version fitted is not taken from the store
         raise UserError(
             f"{folder} holds an unfinished fit of another group or corpus: {OTHER}, or give the same command as then"
         )
-
-
-def require_writable(folder: Path) -> None:
-    """Make the folder, before long work.
-
-    Raises:
-        UserError: it cannot be made or written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise unwritable(folder, error) from None
-
-
-def unwritable(folder: Path, error: OSError) -> UserError:
-    """The user's mistake behind an error of the disk."""
-    return UserError(f"{folder} cannot be written ({error.strerror}): make it writable, or {OTHER}")
 
 
 def mark(folder: Path, question: Question) -> None:
@@ -109,7 +107,10 @@ def mark(folder: Path, question: Question) -> None:
 
 
 def clear(folder: Path) -> None:
-    """Remove what was kept for a fit that is finished now."""
-    shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
-    for left in folder.glob("*.unfinished"):
-        left.unlink(missing_ok=True)
+    """Remove what was kept for a fit that is finished now and what killed processes left; what resists stays."""
+    if (folder / UNFINISHED / QUESTION).is_file():
+        shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+    for path in folder.iterdir():
+        if LEFT.fullmatch(path.name) and path.is_file():
+            with suppress(OSError):
+                path.unlink()
