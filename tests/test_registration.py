@@ -171,8 +171,8 @@ def test_a_damaged_lock_is_refused_and_left_alone(tmp_path, change, reason):
 
 def test_the_lock_of_this_repository_says_what_was_claimed_when_and_where():
     for entry in read_lock(REPOSITORY / "claims" / LOCK).values():
-        assert "definition" in entry
         for one in (entry, *entry["earlier"]):
+            assert one["definition"]["family"] == one["family"]
             assert date.fromisoformat(one["date"])
             assert one["commit"] == UNCOMMITTED or len(bytes.fromhex(one["commit"])) == 20
         assert all("earlier" not in one for one in entry["earlier"])
