@@ -109,7 +109,7 @@ def rates(draw: Callable[[tuple[int, int]], np.ndarray], n: int, draws: int) -> 
         for (test, found), (stronger, _) in zip(
             p_values(values).items(), p_values(values + SHIFT).values(), strict=True
         ):
-            called.setdefault(test, []).append([np.mean(p <= ALPHA) for p in (*found, stronger)])
+            called.setdefault(test, []).append([float(np.mean(p <= ALPHA)) for p in (*found, stronger)])
     return {test: list(100 * np.mean(shares, axis=0)) for test, shares in called.items()}
 
 
