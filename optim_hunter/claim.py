@@ -35,6 +35,7 @@ NEEDS = {
     "permuted": "the greedy answer where the outputs are permuted among the examples",
     "block_ablation": "what the pair's logit difference loses when runs of attention blocks or MLPs are ablated",
     "head_ablation": "what it loses when a head is ablated",
+    "patching": "what runs of blocks carry of the change that another last example makes to it",
 }
 """What a claim may ask to be shown of a prompt."""
 

@@ -43,8 +43,10 @@ def _candidates(decision: Decision, condition: Condition, found: Sequence[Mappin
         mean = np.mean(per_seed(condition, found), axis=0)
     except UndefinedStatisticError:
         return []
-    every = "head" if mean.ndim == 2 else "candidate"
-    title = f"{condition.name} of every {every}, mean over {len(found)} seeds ({condition.unit})"
+    every, lowest = "head" if mean.ndim > 1 else "candidate", ""
+    if mean.ndim > 2:  # each head is held against every other
+        mean, lowest = mean.min(-1), " over its strongest rival"
+    title = f"{condition.name} of every {every}{lowest}, mean over {len(found)} seeds ({condition.unit})"
     if mean.ndim == 2:
         marked = decision.tested.candidate if decision.tested else None
         return [{"title": title, "figure": figures.head_map(mean, title, marked)}]

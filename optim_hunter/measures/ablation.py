@@ -5,11 +5,20 @@ A difference is logit(the model's own token) − logit(the mean baseline's), so 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
 
 from optim_hunter.claim import NoValue
-from optim_hunter.observe.observation import REPLACEMENTS, Attribution, BlockAblation, HeadAblation, late_width
+from optim_hunter.observe.observation import (
+    REPLACEMENTS,
+    Attribution,
+    BlockAblation,
+    HeadAblation,
+    Patching,
+    late_width,
+)
 
 ATTENTION, MLP = 0, 1
 
@@ -25,11 +34,36 @@ def late_mlp_drop_leads(ablation: BlockAblation, replacement: str) -> Float[np.n
     Raises:
         NoValue: the model is too shallow for a disjoint run.
     """
-    runs, width = _drops(ablation, replacement)[MLP], ablation.width
+    return _late_leads(_drops(ablation, replacement)[MLP], ablation.width)
+
+
+def _late_leads(runs: Float[np.ndarray, "run"], width: int) -> Float[np.ndarray, "rival_run"]:
     if len(runs) <= width:
         raise NoValue(f"a model of {len(runs) + width - 1} layers has no run of {width} MLPs beside the late ones")
     leads: Float[np.ndarray, "rival_run"] = runs[-1] - runs[:-width]
     return leads
+
+
+def late_mlp_patched(patching: Patching) -> dict[str, Any]:
+    """What the late MLPs carry of the change of the difference, counted in its direction (logits).
+
+    `noising` and `denoising` are the effects of patching, with their leads over every disjoint run of as many
+    consecutive MLPs; `direct` is what the late MLPs add directly to the change; `change` its size.
+
+    Raises:
+        NoValue: the model is too shallow for a disjoint run.
+    """
+    change = patching.difference - patching.changed
+    towards = np.sign(change)
+    noising, denoising = (towards * effect[MLP] for effect in (patching.noising, patching.denoising))
+    return {
+        "noising": float(noising[-1]),
+        "noising lead": _late_leads(noising, patching.width),
+        "denoising": float(denoising[-1]),
+        "denoising lead": _late_leads(denoising, patching.width),
+        "direct": float(towards * patching.direct[MLP, -1]),
+        "change": abs(change),
+    }
 
 
 def late_mlp_drop_over_attention(ablation: BlockAblation, replacement: str) -> float:

@@ -91,19 +91,22 @@ class Aim:
 
     Attributes:
         posed: the prompt.
-        step: how many tokens of the answer end there; 0: it is the prompt's last token.
-        token: itself.
+        answer: the tokens of the answer up to it; none: it is the prompt's last token.
         hidden: how many tokens have been run from there on.
         pair: the baseline's token and the model's own; None where there is none.
         logits: what was seen there.
     """
 
     posed: Posed
-    step: int
-    token: int
+    answer: tuple[int, ...]
     hidden: int
     pair: tuple[int, int] | None
     logits: Float[Tensor, "vocabulary"]
+
+    @property
+    def tokens(self) -> list[int]:
+        """All tokens up to the predicting one, which is the last."""
+        return [*self.posed.ids, *self.answer]
 
 
 class OtherSeeds:
@@ -164,8 +167,7 @@ def ablate(engine: Engine, stream: Stream, aims: Sequence[Aim], others: OtherSee
         resampled = drops[row, len(REPLACEMENTS) - 1 :].mean(0, keepdim=True)
         shown = torch.cat([drops[row, : len(REPLACEMENTS) - 1], resampled])
         shaped = shown.view(len(REPLACEMENTS), *asked.shape(engine.parts)).cpu().numpy()
-        again = float((paused.clean.logits[row] - aim.logits).norm() / aim.logits.norm())
-        checks = {"token run again": again, "residual stream": float(errors[row])}
+        checks = {"token run again": paused.again(row), "residual stream": float(errors[row])}
         yield Part(asked.shown(engine.parts, float(differences[row]), shaped), checks)
 
 
@@ -183,7 +185,7 @@ Variant = Callable[[Components], Values]
 def _variants(parts: DecoderParts, aim: Aim, others: OtherSeeds, draws: int) -> list[Variant]:
     """Zeros, the mean over other seeds, then each of some other seeds drawn; none where these are too few."""
     seed = aim.posed.episode.seed
-    known = others.at(aim.step, besides=seed)
+    known = others.at(len(aim.answer), besides=seed)
     if aim.pair is None or known is None or len(known.writes) < max(2, draws):
         return []
     drawn = np.random.default_rng([seed, aim.posed.query, draws]).choice(len(known.writes), draws, replace=False)
@@ -213,10 +215,15 @@ class Paused:
     def at(cls, engine: Engine, stream: Stream, aims: Sequence[Aim]) -> Paused:
         """Run the tokens once more as they are."""
         stem = stream.rewound([aim.hidden for aim in aims])
-        tokens, labels = [[aim.token] for aim in aims], [aim.posed.label for aim in aims]
+        tokens, labels = [aim.tokens[-1:] for aim in aims], [aim.posed.label for aim in aims]
         with kept_inputs(engine.parts.layers) as inputs:
             clean = engine.read(stem.branch(1, keep=False), tokens, Look(), labels)
         return cls(engine, stem, aims, clean, inputs)
+
+    def again(self, row: int) -> float:
+        """How far the logits of a prompt are from those that were seen before, relative to their norm."""
+        before = self.aims[row].logits
+        return float((self.clean.logits[row] - before).norm() / before.norm())
 
     def differences(self, logits: Float[Tensor, "row vocabulary"]) -> Float[Tensor, "prompt case"]:
         """Logit differences of the pairs, of as many rows a prompt as there are."""
@@ -250,7 +257,7 @@ class Paused:
     def _read(self, layer: int, put: Sequence[Sequence[Values]]) -> tuple[Reading, Float[Tensor, "prompt"]]:
         """The tokens with these values put in, the same number of rows for each prompt, from a layer on."""
         each, parts = len(put[0]), self.engine.parts
-        tokens = [[aim.token] for aim in self.aims for _ in range(each)]
+        tokens = [aim.tokens[-1:] for aim in self.aims for _ in range(each)]
         labels = [aim.posed.label for aim in self.aims for _ in range(each)]
         edits = [(Intervention(values), [0]) for known in put for values in known]
         with resumed(parts, layer, self.inputs[layer]), edited(parts, edits):

@@ -20,6 +20,7 @@ from optim_hunter.observe.instruments import Look, Places, Reading
 from optim_hunter.observe.neurons import group_of, groups
 from optim_hunter.observe.observation import ACTIVATION_LAYERS, Part
 from optim_hunter.observe.parts import PARTS, Sight, Sources, aim
+from optim_hunter.observe.patching import patch
 from optim_hunter.observe.posed import Posed, answer_tokens, stems
 from optim_hunter.observe.streams import Stream
 from optim_hunter.observe.sums import GroupSums
@@ -34,7 +35,10 @@ UNSHARED_TEST_CASE = {"induction", "activations"}
 """Needs that look at the test case's labels, or tell examples from it: it is then run anew for each prompt."""
 
 
-PAIRED = {"attribution", *ABLATIONS}
+INTERVENTIONS = {"patching", *ABLATIONS}
+"""Needs for which the token that predicts the pair is run again."""
+
+PAIRED = {"attribution", *INTERVENTIONS}
 """Needs that compare the baseline's answer with the model's own, which is decoded for them."""
 
 
@@ -68,6 +72,8 @@ class Level:
 
     def sharable(self, row: int) -> list[list[int]]:
         """Of each query, the tokens up to the first that may not be run for several prompts at once."""
+        if "patching" in self.needs:
+            return [posed.ids[: posed.last_example_start + 1] for posed in self.prompts[row]]
         whole = not self.needs & UNSHARED_TEST_CASE
         return [posed.ids if whole else posed.ids[: posed.test_case_start + 1] for posed in self.prompts[row]]
 
@@ -136,13 +142,17 @@ class Batch:
             for sight in sights:
                 for need in (one for one in PARTS if one in needs and sight.posed.query < task.queries_per_seed):
                     yield Shown(task, sight.posed, need, self._checked(PARTS[need](sight, task), sight))
-            for need in (one for one in ABLATIONS if one in needs):
-                yield from self._ablate(task, need, stream, sights)
+            for need in sorted(needs & INTERVENTIONS):
+                yield from self._intervene(task, need, stream, sights)
 
-    def _ablate(self, task: RegressionTask, need: str, stream: Stream, sights: Sequence[Sight]) -> Iterator[Shown]:
+    def _intervene(self, task: RegressionTask, need: str, stream: Stream, sights: Sequence[Sight]) -> Iterator[Shown]:
         """All prompts side by side, once their answers are known: that of seed 0 may hold the pair of the others."""
         aims = [aim(sight, task, need) for sight in sights]
-        parts = ablate(self.engine, stream, aims, self.sources.others(task), need)
+        if need in ABLATIONS:
+            parts = ablate(self.engine, stream, aims, self.sources.others(task), need)
+        else:
+            changed = [self.sources.changed(task, one.posed.episode.seed, one.posed.query) for one in aims]
+            parts = patch(self.engine, stream, aims, changed)
         for sight, part in zip(sights, parts, strict=True):
             if sight.posed.query < task.queries_per_seed:
                 yield Shown(task, sight.posed, need, self._checked(part, sight))

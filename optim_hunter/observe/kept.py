@@ -19,6 +19,7 @@ from optim_hunter.observe.observation import (
     HeadAblation,
     InductionMass,
     Part,
+    Patching,
 )
 from optim_hunter.observe.store import Store, Stored
 from optim_hunter.observe.versions import pass_engine, regressors_engine
@@ -50,6 +51,7 @@ KINDS: dict[str, Callable[..., Any]] = {
     "activations": Activations,
     "block_ablation": BlockAblation,
     "head_ablation": HeadAblation,
+    "patching": Patching,
 }
 """Need → what is built of the fields that a file holds: arrays, and JSON with tuples as lists."""
 

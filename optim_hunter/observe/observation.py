@@ -192,6 +192,30 @@ class HeadAblation:
 
 
 @dataclass(frozen=True)
+class Patching:
+    """How a pair's logit difference changes with the last example of a prompt, and what blocks carry of that (logits).
+
+    At the token that predicts the pair the blocks of `width` consecutive layers write what they write in the other
+    prompt. Effects are given from each layer on, of attention (0) and MLPs (1).
+
+    Attributes:
+        difference: logit of the model's own token − logit of the baseline's, in the prompt.
+        changed: the same two, where the last example is another.
+        noising: what the prompt's difference loses with the blocks of the changed prompt.
+        denoising: what the changed prompt's difference gains with the blocks of the prompt.
+        direct: what the blocks add directly in the prompt, less what they add in the changed one.
+        width: as many as count as late.
+    """
+
+    difference: float
+    changed: float
+    noising: Float[np.ndarray, "kind run"]
+    denoising: Float[np.ndarray, "kind run"]
+    direct: Float[np.ndarray, "kind run"]
+    width: int
+
+
+@dataclass(frozen=True)
 class Answer:
     """The greedy answer; `pair` are the mean baseline's token and the model's own where they first differ."""
 
@@ -217,6 +241,7 @@ NOTHING_TO_SHOW: Mapping[str, str] = {
         ("block_ablation", "head_ablation"),
         "the model answers as the mean baseline does, or parts from it later than other seeds' answers are long",
     ),
+    "patching": "the model answers as the mean baseline does: no pair of tokens to compare",
 }
 """Need → why a prompt may have nothing to show for it."""
 
@@ -298,6 +323,11 @@ class RegressionObservation:
     def head_ablation(self) -> HeadAblation:
         """What ablating each head takes from it."""
         return self._look_up("head_ablation")
+
+    @property
+    def patching(self) -> Patching:
+        """What blocks carry of the change that another last example makes."""
+        return self._look_up("patching")
 
     @property
     def regressors(self) -> Mapping[str, float]:

@@ -37,7 +37,7 @@ class Reference(NamedTuple):
 
 REFERENCES: Mapping[str, Reference] = {
     "attribution": Reference("answer", lambda answer: answer.pair),
-    **dict.fromkeys(ABLATIONS, Reference("answer", lambda answer: answer.pair)),
+    **dict.fromkeys((*ABLATIONS, "patching"), Reference("answer", lambda answer: answer.pair)),
     "candidates": Reference("candidates", lambda shown: shown and shown.predictor_tokens),
 }
 """The needs that compare tokens, which may be seed 0's for every seed."""
@@ -58,11 +58,13 @@ class Sources:
         reference: task, need → the tokens of seed 0 that it compares (None: there are none).
         predictions: task, seed, query → what regressors predict, by name.
         others: task → what components give in the prompts of other seeds.
+        changed: task, seed, query → the prompt with another last example.
     """
 
     reference: Callable[[RegressionTask, str], Any]
     predictions: Callable[[RegressionTask, int, int], Mapping[str, float]]
     others: Callable[[RegressionTask], OtherSeeds]
+    changed: Callable[[RegressionTask, int, int], Posed]
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,8 @@ def aim(sight: Sight, task: RegressionTask, need: str) -> Aim:
     seen, pair = _compared(sight, task, need) or (sight.token, None)
     decoded = sight.decoding.answer if sight.decoding is not None else []
     step = sight.decoding.parted_after if sight.decoding is not None and seen is not sight.token else 0
-    token = decoded[step - 1] if step else sight.posed.ids[-1]
     run = max(0, len(decoded) - 1)  # the last token of an answer is not run
-    return Aim(sight.posed, step, token, run - step + 1, pair, seen.logits)
+    return Aim(sight.posed, tuple(decoded[:step]), run - step + 1, pair, seen.logits)
 
 
 def _attribution(sight: Sight, task: RegressionTask) -> Part:

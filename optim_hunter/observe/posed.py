@@ -9,7 +9,7 @@ from optim_hunter.claim import UserError
 from optim_hunter.models.language import Encoded, LanguageModel
 from optim_hunter.observe.decoding import MAX_NEW_TOKENS
 from optim_hunter.tasks.prompts import Prompt, Value, number_text, regression_prompt, tokens_of
-from optim_hunter.tasks.regression import Episode, RegressionTask, draw
+from optim_hunter.tasks.regression import Episode, RegressionTask, draw, with_another_last_example
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,12 @@ class Posed:
         last = next(value for value in reversed(self.prompt.values) if value.kind == "output")
         return tokens_of(last, self.encoded.offsets)[-1] + 1
 
+    @property
+    def last_example_start(self) -> int:
+        """Position of the last example's first token; 0 where it is the only one."""
+        outputs = [value for value in self.prompt.values if value.kind == "output"]
+        return tokens_of(outputs[-2], self.encoded.offsets)[-1] + 1 if len(outputs) > 1 else 0
+
     def positions_of(self, kind: str) -> list[int]:
         """Positions of the tokens of all earlier values of a kind (`output` or `feature`)."""
         return self._tokens_of(value for value in self.prompt.values if value.kind == kind)
@@ -64,13 +70,25 @@ def pose(model: LanguageModel, task: RegressionTask, seed: int, query: int = 0) 
     Raises:
         UserError: with its answer it is longer than the model's context.
     """
-    episode = draw(task, seed, query)
+    return _posed(model, task, draw(task, seed, query), query)
+
+
+def pose_changed(model: LanguageModel, task: RegressionTask, seed: int, query: int = 0) -> Posed:
+    """The same prompt with another last example.
+
+    Raises:
+        UserError: it is too long, or the seed draws no further example.
+    """
+    return _posed(model, task, with_another_last_example(task, seed, query), query)
+
+
+def _posed(model: LanguageModel, task: RegressionTask, episode: Episode, query: int) -> Posed:
     prompt = regression_prompt(episode, task.template)
     posed = Posed(episode, query, prompt, model.encode(prompt.text))
     length = len(posed.ids) + MAX_NEW_TOKENS
     if length > model.context:
         raise UserError(
-            f"the prompt of seed {seed} with {task.examples} examples takes {length:,} tokens with its answer, "
+            f"the prompt of seed {episode.seed} with {task.examples} examples takes {length:,} tokens with its answer, "
             f"but {model.name} reads at most {model.context:,}: "
             "choose a model with a longer context or a task with fewer examples"
         )

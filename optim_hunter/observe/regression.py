@@ -17,7 +17,7 @@ from optim_hunter.observe.memory import has_memory_for
 from optim_hunter.observe.observation import ACTIVATION_LAYERS, Part, RegressionObservation
 from optim_hunter.observe.parts import REFERENCES, Sources, takes_seed_0s
 from optim_hunter.observe.plan import Plan
-from optim_hunter.observe.posed import pose
+from optim_hunter.observe.posed import pose, pose_changed
 from optim_hunter.observe.predictions import Predictors
 from optim_hunter.tasks.prompts import regression_prompt
 from optim_hunter.tasks.regression import RegressionTask, draw
@@ -40,7 +40,9 @@ class RegressionPass:
         self.pose = lru_cache(POSED_PROMPTS)(partial(pose, engine.model))
         own = {_fitted(task): asked for task, asked in plan.items() if task.pair == "own"}
         self._predictors = Predictors([*FITTED.values()], {"": own}, store.files, "candidates")
-        self._sources = Sources(self._reference, self._predictions, lru_cache(None)(self._others))
+        self._sources = Sources(
+            self._reference, self._predictions, lru_cache(None)(self._others), partial(pose_changed, engine.model)
+        )
         self._looked_at = False
         self._left_out: dict[RegressionTask, UserError] = {}
         self._parts: dict[tuple[RegressionTask, int, int, str], Part] = {}

@@ -30,6 +30,7 @@ PASS_SOURCES = (
     "observe/norms.py",
     "observe/observation.py",
     "observe/parts.py",
+    "observe/patching.py",
     "observe/plan.py",
     "observe/posed.py",
     "observe/regression.py",

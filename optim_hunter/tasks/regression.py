@@ -93,3 +93,20 @@ def draw(task: RegressionTask, seed: int, query: int = 0) -> Episode:
     """
     drawn = episode(task.dataset, seed, query).first(task.examples)
     return drawn.permuted() if task.outputs == "permuted" else drawn
+
+
+def with_another_last_example(task: RegressionTask, seed: int, query: int = 0) -> Episode:
+    """The episode with the seed's next row, which the prompt does not show, in the place of its last example.
+
+    Raises:
+        UserError: the seed draws no further row.
+    """
+    plain, whole = draw(task, seed, query), episode(task.dataset, seed, query)
+    if len(whole.outputs) <= task.examples:
+        raise UserError(
+            f"a seed of {task.dataset} draws {task.examples} examples and no further one to put in the last one's "
+            "place: choose fewer examples"
+        )
+    features, outputs = plain.features.copy(), plain.outputs.copy()
+    features[-1], outputs[-1] = whole.features[task.examples], whole.outputs[task.examples]
+    return replace(plain, features=features, outputs=outputs)
