@@ -214,7 +214,7 @@ def test_what_cannot_be_is_a_line_before_any_fit(arguments, said, tmp_path, monk
 def test_too_few_stories_are_refused_before_any_fit():
     few = type(CORPUS)("few", (" ".join(CORPUS.stories),), CORPUS.sha256, "")
     _, wrong = open_choosers([GROUP], few, None)
-    assert "give more stories" in str(wrong[GROUP])
+    assert "give a corpus of more stories" in str(wrong[GROUP])
 
 
 def test_a_stopped_command_goes_on_where_it_was(corpus_file, tmp_path, monkeypatch, capsys):

@@ -48,10 +48,7 @@ def summary_of(
         **scored["linear"],
         **_fit(path),
         "intervals": "90 %, Student's t over stories",
-        "context": linear.task.context,
-        "vocabulary": linear.tokenizer.get_vocab_size(),
-        "corpus": {name: getattr(linear.corpus, name) for name in ("name", "sha256", "note")},
-        "tokenizer_sha256": tokenizer_sha256(linear.tokenizer),
+        **_read(linear),
         "split": {"how": SPLIT, "stories": len(linear.corpus.stories), "parts": _parts(linear)},
         "commonest": {"word": group.words[int(path.prior.argmax())], **scored["prior"]},
         "path": [_point(point, held_out) for point in path.points],
@@ -73,6 +70,16 @@ def _fit(path: FittedPath) -> dict[str, Any]:
     """The chosen fit, and how long all of them took."""
     chosen = {name: getattr(path.chosen, name) for name in ("l1", "nonzero", "gap")}
     return {**chosen, "seconds": sum(point.seconds for point in path.points)}
+
+
+def _read(linear: LinearChooser) -> dict[str, Any]:
+    """What windows are cut from, and how."""
+    return {
+        "context": linear.task.context,
+        "vocabulary": linear.tokenizer.get_vocab_size(),
+        "corpus": {name: getattr(linear.corpus, name) for name in ("name", "sha256", "note")},
+        "tokenizer_sha256": tokenizer_sha256(linear.tokenizer),
+    }
 
 
 def _flat(found: Scores) -> dict[str, Any]:
