@@ -283,7 +283,7 @@ def test_a_language_model_is_asked_for_the_same_examples(says_but, corpus, examp
         (["--corpus", "nowhere.txt"], "no such file"),
         (["--seed", "-1"], "--seed -1: give zero or more"),
         (["--model", "smollm"], "did you mean smollm2-135m? name one of smollm2-135m,"),
-        (["--model", "recorded:llama-3.1-8b"], "is no language model: did you mean llama-3.1-8b? name one of smollm2-135m,"),
+        (["--model", "recorded:llama-3.1-8b"], "did you mean llama-3.1-8b? name one of smollm2-135m,"),
         (["--score", "nowhere.json"], "nowhere.json is not there"),
         (["--score", "some.json"], "some.json has 1 of 50 answers"),
         (["--score", "some.json", "./some.json"], "given twice"),

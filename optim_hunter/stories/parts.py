@@ -30,5 +30,6 @@ def require_parts(linear: LinearChooser) -> None:
         if stories < (2 if part == "held_out" else 1) or (part == "fitting" and lacking):
             raise UserError(
                 f"corpus {linear.corpus.name}: its {len(linear.corpus.stories)} stories leave too few windows "
-                f"{'held out' if part == 'held_out' else f'for {part}'}; give a corpus of more stories ({SEPARATOR} between them)"
+                f"{'held out' if part == 'held_out' else f'for {part}'}; give a corpus of more stories "
+                f"({SEPARATOR} between them)"
             )
