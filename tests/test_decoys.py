@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -191,6 +191,29 @@ def test_a_decoy_and_its_twin_look_alike_to_the_claim_that_correlates(row: Row, 
         decoy, twin = (run.number(case, seed).values for case in cases)
         for quantity, value in decoy.items():
             np.testing.assert_allclose(value, twin[quantity], atol=1e-3, err_msg=quantity)
+
+
+WRONG: Mapping[str, Callable[[Row], Sequence[float]]] = {
+    "direct attribution in the place of ablation": lambda row: found(row.model)[row.of, row.at, "direct"],
+    "ablation in the place of direct attribution": lambda row: found(row.model)[row.of, row.at, "zero"],
+    "ablations of one at a time, added up": lambda row: np.sum(
+        [found(row.model)[one, row.at, row.instrument] for one in row.of.split(" + ")], axis=0
+    ).tolist(),
+    "sizes without sign": lambda row: np.abs(found(row.model)[row.of, row.at, row.instrument]).tolist(),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+def test_a_wrong_instrument_is_caught_by_a_decoy_and_by_no_twin(wrong: Callable[[Row], Sequence[float]]) -> None:
+    asked = [row for row in ROWS if row.instrument in INSTRUMENTS and has_each_component(row)]
+    caught = {row.model for row in asked if sign(wrong(row)) != row.expected}
+    assert caught
+    assert caught <= set(DECOYS)
+
+
+def has_each_component(row: Row) -> bool:
+    """Whether the table has a row of its own for each component of a row."""
+    return all((one, row.at, row.instrument) in found(row.model) for one in row.of.split(" + "))
 
 
 def test_the_table_has_every_decoy_and_its_twin() -> None:
