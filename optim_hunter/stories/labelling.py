@@ -10,6 +10,7 @@ from typing import Any
 
 from optim_hunter.claim import UserError
 from optim_hunter.observe.store import write_whole
+from optim_hunter.stories.written import unwritable
 
 SCHEMA = 1
 
@@ -101,7 +102,7 @@ class AnswerFile:
         try:
             write_whole(self.path, content)
         except OSError as error:
-            raise UserError(f"{self.path} cannot be written ({error.strerror}): name another with --out") from None
+            raise unwritable(self.path, error, "name another with --out") from None
         self._content = content
 
     def _parsed(self, content: bytes) -> dict[str, Any]:
