@@ -26,7 +26,7 @@ NO_GPU = "random:llama-3.1-8b"
 CLAIMS = """
 import numpy as np
 import pytest
-from optim_hunter import Claim, Condition, Protocol, claim
+from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.measures.prediction import absolute_error_gain
 from optim_hunter.tasks.regression import RegressionTask
 from optim_hunter.tasks.stories import StoriesTask
@@ -38,7 +38,7 @@ def about(name, task=RegressionTask(examples=6), models=("smollm2-135m",), **mor
         **{"needs": {"answer"}, "family": "mine"} | more,
     )
 
-@claim(about("beats-average"))
+@claim(about("beats-average", controls={"TWIN": Verdict.REFUTED}))
 def test_beats_average(observation):
     return absolute_error_gain(observation)
 
@@ -65,7 +65,7 @@ def test_slow(observation):
 
 def test_plain():
     assert False, "no claim"
-""".replace("PLANTED", PLANTED)
+""".replace("PLANTED", PLANTED).replace("TWIN", TWIN)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_every_model_has_its_verdict_and_its_null(made):
     table = table_in(made / "out")
     assert table["models"] == [PLANTED, TWIN, "./tiny", "random:./tiny", NO_GPU]
     found = verdicts(cells_of(table, "mine/beats-average"))
-    assert (found[PLANTED], found[TWIN]) == (["supported"], ["refuted"])
+    assert (found[PLANTED], found[TWIN]) == (["supported"], ["refuted"])  # the twin is the claim's control, too
     assert found["./tiny"] == found["random:./tiny"] == ["invalid"]
     lost = cells_of(table, "mine/beats-average")["random:./tiny"]["verdicts"][0]["sentence"]
     assert "of 24 seeds gave no number" in lost
@@ -128,6 +128,7 @@ def test_the_table_has_the_numbers_of_the_ledger(made):
     (run,) = table_in(made / "out")["ledgers"]
     ledger = json.loads((made / run["path"]).read_text())
     (entry,) = [one for one in ledger["claims"] if (one["claim"], one["model"]) == ("mine/beats-average", PLANTED)]
+    assert not any("more than one run" in note for note in table_in(made / "out")["notes"])
     (cell,) = cells_of(table_in(made / "out"), "mine/beats-average")[PLANTED]["verdicts"]
     assert {key: entry[key] for key in pages.KEPT} == cell
     assert cell["n"] == 24
@@ -204,7 +205,7 @@ def test_without_claims_a_ledger_suffices(made, elsewhere):
     ledger = str(made / "out/run/ledger.json")
     assert main(["generality", "--from", ledger, "--claims", "*/named", "--claims", "*/loses", "--out", "table"]) == 0
     table = table_in(elsewhere / "table")
-    assert table["models"] == [PLANTED, TWIN, "./tiny", "random:./tiny"]
+    assert table["models"] == [TWIN, PLANTED, "./tiny", "random:./tiny"]  # controls are decided first
     assert sorted(row["claim"] for row in table["claims"]) == ["mine/loses", "mine/named"]
     assert cells_of(table, "mine/named")[TWIN] == {"reason": "not measured"}
 
@@ -232,7 +233,7 @@ def test_of_two_ledgers_the_last_counts_and_that_is_said(elsewhere):
     table = table_in(elsewhere / "table")
     claim, model = second["claims"][0]["claim"], second["claims"][0]["model"]
     assert verdicts(cells_of(table, claim))[model] == ["inconclusive"]
-    assert any(note.startswith(f"{claim} on {model}") and "the last ledger counts" in note for note in table["notes"])
+    assert any(note.startswith(f"{claim} on {model}") and "in more than one run" in note for note in table["notes"])
     assert [one["path"] for one in table["ledgers"]] == ["1.json", "2.json"]
 
 

@@ -76,6 +76,10 @@ class Selection:
             told = report.longrepr[2] if isinstance(report.longrepr, tuple) else _error_of(report)
             self.without[self._verdicts[report.nodeid]] = told.removeprefix("Skipped: ")
 
+    def shows(self, claim_id: str, model: str) -> bool:
+        """Whether the table has a place for a claim on a model."""
+        return model in self.models and matches(claim_id, self.patterns)
+
     def reason(self, claim_id: str, model: str) -> str:
         """Why there is no verdict on a model."""
         if claim_id not in self.claims:

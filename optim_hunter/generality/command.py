@@ -123,18 +123,13 @@ def table_of_ledgers(ledgers: Sequence[Path], models: Sequence[str], patterns: S
 
 def _table(ledgers: Sequence[Path], selection: Selection, notes: Sequence[str]) -> Table:
     from optim_hunter.evidence.ledger import read_ledger
-    from optim_hunter.generality.claims_run import matches
     from optim_hunter.generality.table import Table, rows_of
 
     contents = [read_ledger(path) for path in ledgers]
-    entries = [
-        entry
-        for content in contents
-        for entry in content["claims"]
-        if not entry["control"] and matches(entry["claim"], selection.patterns)
-    ]
+    shown = [[one for one in content["claims"] if selection.shows(one["claim"], one["model"])] for content in contents]
+    entries = [entry for of_ledger in shown for entry in of_ledger]
     rows = rows_of(entries, selection.models, selection.reason)
-    said = *notes, *_twice(entries), *_left_out(selection, {row.claim for row in rows})
+    said = *notes, *_twice(shown), *_left_out(selection, {row.claim for row in rows})
     sources = [_source(path, content["run"]) for path, content in zip(ledgers, contents, strict=True)]
     return Table(tuple(selection.models), tuple(rows), said, tuple(sources))
 
@@ -143,14 +138,14 @@ def _source(path: Path, run: Mapping[str, Any]) -> dict[str, Any]:
     return {"path": str(path), **{key: run[key] for key in ("command", "commit", "started", "finished")}}
 
 
-def _twice(entries: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+def _twice(ledgers: Iterable[Iterable[Mapping[str, Any]]]) -> Iterator[str]:
     """A line for each claim, model and protocol that several ledgers decided."""
-    seen = set()
-    for entry in entries:
-        key = entry["claim"], entry["model"], entry["protocol"]
-        if key in seen:
-            yield f"{key[0]} on {key[1]} ({key[2]}) was decided more than once: the last ledger counts"
-        seen.add(key)
+    seen: set[tuple[str, str, str]] = set()
+    for entries in ledgers:
+        keys = {(entry["claim"], entry["model"], entry["protocol"]) for entry in entries}
+        for claim, model, protocol in sorted(keys & seen):
+            yield f"{claim} on {model} ({protocol}) was decided in more than one run: the last ledger counts"
+        seen |= keys
 
 
 def _left_out(selection: Selection, shown: set[str]) -> Iterator[str]:

@@ -80,18 +80,17 @@ class Table:
 
 
 def rows_of(entries: Sequence[Entry], models: Sequence[str], reason: Reason) -> list[Row]:
-    """A row for each claim that has an entry on one of the models.
+    """A row for each claim that has an entry.
 
     Args:
-        entries: of ledgers, controls left out; where two are of one claim, model and protocol, the later counts.
+        entries: of ledgers, on these models; where two are of one claim, model and protocol, the later counts.
         models: the columns.
         reason: says why a cell is empty.
     """
     latest = list({(one["claim"], one["model"], one["protocol"]): one for one in entries}.values())
     by_claim: dict[str, list[Entry]] = {}
     for entry in latest:
-        if entry["model"] in models:
-            by_claim.setdefault(entry["claim"], []).append({**entry, "partners": partners_of(entry, latest)})
+        by_claim.setdefault(entry["claim"], []).append({**entry, "partners": partners_of(entry, latest)})
     return [
         Row(
             claim_id,
@@ -120,6 +119,7 @@ def _cell(claim_id: str, model: str, entries: Iterable[Entry], reason: Reason) -
 
 def _finding(entry: Entry, name_protocol: bool) -> Finding:
     labels = [entry["protocol"]] if name_protocol else []
+    labels += ["control"] if entry["control"] else []
     labels += [entry["registration"]] if entry["registration"] != "registered" else []
     labels += ["re-analysis"] if entry["reanalysis"] else []
     labels += [f"cause {one['verdict']}" for one in entry["partners"] if one["parting"]]
