@@ -5,6 +5,7 @@ import html
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 import torch
@@ -283,9 +284,11 @@ def test_a_default_model_that_is_not_there_is_named_and_left_out(there, monkeypa
 )
 @pytest.mark.usefixtures("there")
 def test_what_cannot_be_made_ends_in_one_line(capfd, arguments, line):
+    before = Path("out/generality.json").read_bytes()
     assert main(["generality", *arguments]) == 2
     (told,) = capfd.readouterr().err.splitlines()
     assert line in told
+    assert Path("out/generality.json").read_bytes() == before
 
 
 def test_claims_that_cannot_be_collected_are_named(elsewhere, capfd):

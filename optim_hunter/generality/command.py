@@ -94,13 +94,15 @@ def table_of_run(models: Sequence[str], patterns: Sequence[str], seeds: str | No
     """Run the claims of the claims' folder on models and their nulls.
 
     Raises:
-        UserError: a model is not known, no claim was asked for that runs on them, or the run cannot start.
+        UserError: a model is not known, no claim was asked for that runs on them, the run cannot start, or its folder
+            cannot be written.
         KeyboardInterrupt: the run was stopped.
     """
     from optim_hunter.generality.claims_run import Selection, run_claims
 
     known, absent = _known(models)
     selection = Selection(with_nulls(known), patterns)
+    _make(out)
     ledger = run_claims(CLAIMS if CLAIMS.is_dir() else Path(), selection, seeds, out / "run")
     return _table([ledger], selection, absent)
 
@@ -206,19 +208,22 @@ def nulls_beside(models: Iterable[str]) -> tuple[str, ...]:
 
 
 def _folder(named: Path | None) -> Path:
-    """The folder that the table is written into.
+    """The folder that the table is written into; it is made once something is to be written.
 
     Raises:
-        UserError: it cannot be written, or holds another table.
+        UserError: it holds another table.
     """
     out = named or Path("reports", f"generality-{datetime.now():%Y-%m-%dT%H-%M-%S}")
     if (out / TABLE).exists() or (out / "run").exists():
         raise UserError(f"{out} holds another table: name another folder with --out")
+    return out
+
+
+def _make(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{out} cannot be written ({error.strerror}): name another folder with --out") from None
-    return out
 
 
 def _write(table: Table, out: Path) -> None:
@@ -229,5 +234,6 @@ def _write(table: Table, out: Path) -> None:
         "generality.md": markdown(table),
         "generality.html": page(table),
     }
+    _make(out)
     for name, text in files.items():
         (out / name).write_text(text, encoding="utf-8")
