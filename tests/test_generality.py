@@ -1,6 +1,7 @@
 """Claims × models: one run and its table, the same from ledgers, reasons of empty cells, and untrusted text."""
 
 import copy
+import dataclasses
 import html
 import json
 import re
@@ -154,7 +155,7 @@ def test_an_empty_cell_says_why(made):
     named = cells_of(table, "mine/named")
     assert verdicts(named)[PLANTED] == ["refuted"]
     assert named[TWIN]["reason"] == f"named for {PLANTED} alone"
-    assert any(note.startswith("mine/weights: it cannot show what this claim needs") for note in table["notes"])
+    assert "mine/weights: it is about the linear model of stories" in table["notes"]
     assert "marked slow and left out, unless --claims asks for them: mine/slow" in table["notes"]
     assert any(re.match("mine/fails: IndexError: .*; named for", note) for note in table["notes"])
     if not torch.cuda.is_available():
@@ -174,15 +175,20 @@ def test_the_same_table_as_markdown_and_page(made):
     assert "It &lt;holds&gt; | always." in page
 
 
-def test_a_model_with_a_task_of_its_own_runs_what_that_task_can_stand_in_for(monkeypatch):
+def test_why_a_claim_does_not_run_on_a_model(monkeypatch):
     task = RegressionTask("linear:1", examples=8)
     monkeypatch.setattr(registry, "own_task", lambda name: task if name == "trained" else None)
     one = {"statement": "", "source": "", "family": "mine", "conditions": (Condition("gain", "", "units", 1.0),)}
     about_lines = Claim(id="a", protocols=(Protocol("corrected", RegressionTask(), ("smollm2-135m",)),), **one)
-    about_data = Claim(id="b", protocols=(Protocol("corrected", RegressionTask("original2"), ("x",)),), **one)
+    about_data = Claim(
+        id="b", protocols=(Protocol("corrected", RegressionTask("original2"), ("smollm2-135m",)),), **one
+    )
     assert claims_run.runs(about_lines, len, "trained")
     assert not claims_run.runs(about_data, len, "trained")
-    assert claims_run.why_not(about_data, "trained").startswith("it brings a task of its own")
+    assert claims_run.why_not(about_data, "trained").startswith("the model brings a task of its own")
+    needing = dataclasses.replace(about_lines, needs=frozenset({"attention"}))
+    assert claims_run.why_not(needing, "regressor:ridge") == "the model cannot show what this claim needs (attention)"
+    assert claims_run.why_not(about_lines, "recorded:llama-3.1-8b") == "it is about language models"
 
 
 # From ledgers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -18,6 +18,15 @@ from optim_hunter.plugin import case_of
 
 QUIET = ("-q", "--no-header", "--no-summary", "-p", "no:cacheprovider", "--assert=plain")
 """Verdicts are told by the table. Assertions stay plain: rewriting warns of packages that are imported already."""
+
+
+KINDS: Mapping[registry.Kind, str] = {
+    "language": "language models",
+    "recorded": "recorded answers",
+    "linear": "the linear model of stories",
+    "synthetic": "generators of observations",
+    "regressor": "regressors",
+}
 
 
 @dataclass(eq=False)
@@ -110,10 +119,13 @@ def runs(claim: Claim, measure: Measure, model: str) -> bool:
 def why_not(claim: Claim, model: str) -> str:
     """Why a claim runs on some models, and not on this one."""
     if claim.named and not claim.search:
-        return f"named for {', '.join(claim.named)} alone"
+        return f"named for {', '.join(name for name in claim.named if name not in claim.controls)} alone"
+    kinds = {registry.kind(name): KINDS[registry.kind(name)] for one in claim.protocols for name in one.models}
+    if registry.kind(model) not in {*kinds, "regressor"}:
+        return f"it is about {' and '.join(kinds.values())}"
     if registry.own_task(model) is not None and not protocols_on(claim, model):
-        return "it brings a task of its own, which cannot stand in for that of the claim"
-    return f"it cannot show {asked_for(claim)}"
+        return "the model brings a task of its own, which cannot stand in for the claim's"
+    return f"the model cannot show {asked_for(claim)}"
 
 
 def run_claims(folder: Path, selection: Selection, seeds: str | None, out: Path) -> Path:
