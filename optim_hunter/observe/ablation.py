@@ -264,7 +264,6 @@ class Paused:
             rows = self.stem.branch(each, keep=False)
             seen = self.engine.read(rows, tokens, Look(first_layer=layer), labels)
         begun = self.inputs[layer][:, 0].float().repeat_interleave(each, 0)
-        errors = (begun + seen.writes[:, 0, 1:].sum(1) - seen.residual[:, 0]).norm(dim=1) / seen.residual[:, 0].norm(
-            dim=1
-        )
+        final = seen.residual[:, 0]
+        errors = (begun + seen.writes[:, 0, 1:].sum(1) - final).norm(dim=1) / final.norm(dim=1)
         return seen, errors.view(-1, each).amax(1)
