@@ -160,7 +160,7 @@ def equivalence_row(runs: int = 4000, seeds: int = 100) -> dict[str, Any]:
 def power_point(seeds: int, effect: float, sequential: bool) -> dict[str, Any]:
     """Share of draws of recorded gains that end in *supported*."""
     bounds = {"a": BOUNDS} if sequential else {}
-    test = "sequential" if sequential else "t"
+    test = "sequential" if sequential else "mean"
     null = Null(test, f"recorded gains, {seeds} seeds", skewed(seeds), GAINS, bounds=bounds)
     power = tally(null, POWER_RUNS, effect).supported / POWER_RUNS
     return {"test": test, "seeds": seeds, "effect": effect, "power": power}

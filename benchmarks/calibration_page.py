@@ -69,13 +69,13 @@ def _power(points: Sequence[Row]) -> str:
     rows = []
     for name, curve in _curves(points).items():
         rows.append([name, *(_share(curve[effect]) for effect in effects)])
-    return _table(["test, effect in standard deviations", *(f"{effect:g}" for effect in effects)], rows)
+    return _table(["seeds; effect in standard deviations", *(f"{effect:g}" for effect in effects)], rows)
 
 
 def _curves(points: Sequence[Row]) -> dict[str, dict[float, float]]:
     curves: dict[str, dict[float, float]] = {}
     for point in points:
-        name = "sequential, up to 100 seeds" if point["test"] == "sequential" else f"t, {point['seeds']} seeds"
+        name = "sequential, up to 100 seeds" if point["test"] == "sequential" else f"{point['seeds']} seeds"
         curves.setdefault(name, {})[point["effect"]] = point["power"]
     return curves
 

@@ -9,7 +9,8 @@ from benchmarks.calibrate import DOCS, equivalence_row, row_of, tally, too_often
 from benchmarks.calibration_nulls import GAINS, NULLS, Null, gains, recorded_gains, single
 
 SHORT = {
-    "t": 200, "t, two conditions": 150, "t, search of 30": 150, "wins": 200, "bootstrap fits": 400, "sequential": 25,
+    "mean": 200, "mean, two conditions": 150, "mean, search of 30": 150, "wins": 200,
+    "bootstrap fits": 400, "sequential": 25,
 }  # fmt: skip
 """Test → draws of each of its nulls."""
 
@@ -46,15 +47,11 @@ def test_a_strong_effect_stops_before_half_of_the_seeds():
     assert tally(sequential, 31, 0.7).median_seeds < 50
 
 
-KNOWN_TO_BE_HIGH = {("t", "recorded gains, 50 seeds"), ("split share lead", "normal errors, 100 seeds")}
-"""Rates above α that docs/calibration.md tells of; none may join them unseen."""
-
-
-def test_the_kept_rates_are_of_these_nulls_and_the_page_tells_which_are_too_high():
+def test_the_kept_rates_are_of_these_nulls_and_none_is_too_high():
     rows = json.loads(Path(DOCS, "calibration.json").read_text(encoding="utf-8"))
     assert [(row["test"], row["null"]) for row in rows[:-1]] == [(null.test, null.name) for null in NULLS]
     assert [row["runs"] for row in rows[:-1]] == [null.runs for null in NULLS]
     for row in rows:
         assert row["runs"] >= (1000 if row["test"].startswith("sequential") else 2000)
         assert all(0 <= row[rate] <= 1 for rate in ("false_supported", "false_refuted", "alpha", "power"))
-    assert {(row["test"], row["null"]) for row in rows if too_often_wrong(row)} == KNOWN_TO_BE_HIGH
+    assert not [row["null"] for row in rows if too_often_wrong(row)]
