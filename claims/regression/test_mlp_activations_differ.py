@@ -1,6 +1,6 @@
 """MLP neurons do other things at outputs than at features."""
 
-from fixtures.protocols import LLAMA, MODELS, SOURCE
+from fixtures.protocols import LLAMA, READERS, SOURCE
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.measures.activations import output_distance_lead
 from optim_hunter.tasks.regression import RegressionTask
@@ -28,7 +28,7 @@ MLP_ACTIVATIONS_DIFFER = Claim(
         Protocol(
             "corrected",
             RegressionTask("friedman_2", examples=25),
-            models=MODELS,
+            models=READERS,
             note="25 examples; all tokens of all values of the examples; features against each other as the measure of "
             "how much any two kinds of value differ",
         ),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fixtures.protocols import MODELS, SOURCE
+from fixtures.protocols import READERS, SOURCE
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.measures.prediction import relative_error_gain
 from optim_hunter.tasks.regression import RegressionTask
@@ -30,7 +30,7 @@ def understands(component: str, dataset: str, formula: str, published: str) -> C
             Protocol(
                 "corrected",
                 RegressionTask(dataset, examples=10),
-                models=MODELS,
+                models=READERS,
                 note="10 examples; the answer is what stands before the first line break; the published run passed the "
                 "seed as the number of new tokens and scored examples that the model had invented",
             ),
