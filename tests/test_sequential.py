@@ -211,13 +211,27 @@ def test_unbounded(observation):
 """
 
 
-def test_a_sequential_run_stops_where_it_is_settled_and_says_so(pytester):
-    pytester.makepyfile(test_mine=CLAIMS)
+def write_claims(folder):
     entries = [
         ENTRY.format(claim=f"mine/{name}", condition="gain", low=-2, clipped="nothing")
         for name in ("holds", "fails", "open")
     ]
-    (pytester.path / "bounds.toml").write_text("\n".join(entries))
+    (folder / "test_mine.py").write_text(CLAIMS)
+    (folder / "bounds.toml").write_text("\n".join(entries))
+
+
+def test_two_workers_stop_at_the_same_seeds(pytester):
+    """A worker may measure seeds that another's have settled by then; what is decided and kept is the same."""
+    write_claims(pytester.path)
+    options = ("-p", "no:cacheprovider", "--claims-store=none", "--claims-sequential")
+    pytester.runpytest_inprocess(*options, "--claims-out", "one")
+    pytester.runpytest_subprocess(*options, "--claims-out", "two", "-n", "2")
+    one, two = (json.loads((pytester.path / name / "ledger.json").read_text())["claims"] for name in ("one", "two"))
+    assert sorted(map(json.dumps, one)) == sorted(map(json.dumps, two))
+
+
+def test_a_sequential_run_stops_where_it_is_settled_and_says_so(pytester):
+    write_claims(pytester.path)
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "--claims-store=none", "--claims-sequential", "-rs")
     ledger = json.loads((pytester.path / "reports/latest/ledger.json").read_text())
     jsonschema.validate(ledger, SCHEMA)
