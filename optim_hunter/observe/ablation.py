@@ -35,7 +35,7 @@ from optim_hunter.observe.streams import Stream
 OTHER_SEEDS = tuple(range(10_000, 10_012))
 """Seeds whose values stand in the place of a seed's own: behind all that claims register."""
 ROWS_AT_ONCE = 512
-"""Rows of one token each; each takes a line of logits over the vocabulary."""
+"""Rows of one token each."""
 
 Components = tuple[Component, ...]
 
@@ -159,7 +159,7 @@ def ablate(engine: Engine, stream: Stream, aims: Sequence[Aim], others: OtherSee
     variants = [_variants(engine.parts, aim, others, asked.draws) for aim in aims]
     paused = Paused.at(engine, stream, aims)
     drops, errors = paused.drops(sets, variants, len(REPLACEMENTS) - 1 + asked.draws)
-    differences = paused.differences(paused.clean.logits)[:, 0]
+    differences = paused.differences(paused.clean)[:, 0]
     for row, aim in enumerate(aims):
         if aim.pair is None or not variants[row]:
             yield Part(None, {})
@@ -225,12 +225,17 @@ class Paused:
         before = self.aims[row].logits
         return float((self.clean.logits[row] - before).norm() / before.norm())
 
-    def differences(self, logits: Float[Tensor, "row vocabulary"]) -> Float[Tensor, "prompt case"]:
-        """Logit differences of the pairs, of as many rows a prompt as there are."""
-        each = logits.view(len(self.aims), -1, logits.shape[1])
-        pairs = torch.tensor([aim.pair or (0, 0) for aim in self.aims], device=logits.device)
-        baseline, own = each.gather(2, pairs[:, None].expand(-1, each.shape[1], -1)).unbind(2)
-        return own - baseline
+    def differences(self, seen: Reading) -> Float[Tensor, "prompt case"]:
+        """Logit differences of the pairs, of as many rows a prompt as there are; no other logits are computed."""
+        norm, unembed = self.engine.parts.norm, self.engine.parts.unembed
+        pairs = torch.tensor([aim.pair or (0, 0) for aim in self.aims], device=seen.residual.device)
+        final = norm(seen.residual[:, 0].to(unembed.weight.dtype)).float()
+        logits = torch.einsum(
+            "pcd,pkd->pck", final.view(len(self.aims), -1, final.shape[1]), unembed.weight[pairs].float()
+        )
+        if unembed.bias is not None:
+            logits = logits + unembed.bias[pairs].float()[:, None]
+        return logits[..., 1] - logits[..., 0]
 
     def drops(
         self, sets: Sequence[Components], variants: Sequence[Sequence[Variant]], many: int
@@ -241,7 +246,7 @@ class Paused:
         """
         device, prompts = self.clean.logits.device, len(self.aims)
         dropped, errors = torch.zeros(prompts, many, len(sets), device=device), torch.zeros(prompts, device=device)
-        clean, at_once = self.differences(self.clean.logits), max(1, ROWS_AT_ONCE // prompts)
+        clean, at_once = self.differences(self.clean), max(1, ROWS_AT_ONCE // prompts)
         cases = sorted(product(range(many), range(len(sets))), key=lambda case: sets[case[1]][0].layer)
         for layer, alike in groupby(cases, key=lambda case: sets[case[1]][0].layer):
             of_layer = list(alike)
@@ -250,7 +255,7 @@ class Paused:
                 put = [[known[variant](sets[one]) if known else {} for variant, one in some] for known in variants]
                 seen, error = self._read(layer, put)
                 places = torch.tensor(some, device=device).T
-                dropped[:, places[0], places[1]] = clean - self.differences(seen.logits)
+                dropped[:, places[0], places[1]] = clean - self.differences(seen)
                 errors = torch.maximum(errors, error)
         return dropped, errors
 
@@ -262,7 +267,7 @@ class Paused:
         edits = [(Intervention(values), [0]) for known in put for values in known]
         with resumed(parts, layer, self.inputs[layer]), edited(parts, edits):
             rows = self.stem.branch(each, keep=False)
-            seen = self.engine.read(rows, tokens, Look(first_layer=layer), labels)
+            seen = self.engine.read(rows, tokens, Look(first_layer=layer, logits=False), labels)
         begun = self.inputs[layer][:, 0].float().repeat_interleave(each, 0)
         final = seen.residual[:, 0]
         errors = (begun + seen.writes[:, 0, 1:].sum(1) - final).norm(dim=1) / final.norm(dim=1)

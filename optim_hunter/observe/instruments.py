@@ -31,7 +31,7 @@ class Look:
     """What is read of a pass beside component writes and logits.
 
     Writes and heads are read at `positions`, by default the last token alone; attention rows at `row_positions`, by
-    default the same. `first_layer` is the first whose writes are read.
+    default the same. `first_layer` is the first whose writes are read. Without `logits` the unembedding is not run.
     """
 
     rows: bool = False
@@ -40,6 +40,7 @@ class Look:
     row_positions: Places | None = None
     first_layer: int = 0
     sums: GroupSums | None = None
+    logits: bool = True
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Reading:
     """What the instruments saw of one pass, in float32.
 
     Attributes:
-        logits: the unembedding's output at the last token, before any soft cap.
+        logits: the unembedding's output at the last token, before any soft cap; empty where they were not asked for.
         writes: embedding, then attention and MLP of each layer.
         residual: the input of the final norm.
         rows: one tensor for each prompt, over its tokens (padding left out); empty unless asked for.
@@ -156,7 +157,11 @@ def read(
             attending(module, under_way),
             summing(look.sums, tokens.shape[1], tokens.device) as sums,
         ):
-            _forward(module, tokens, stream, logits_to_keep=1)
+            if look.logits:
+                _forward(module, tokens, stream, logits_to_keep=1)
+            else:
+                _forward(module.base_model, tokens, stream)
+                logits.append(torch.empty(len(tokens), 0, device=tokens.device))
     finally:
         unembedding.remove()
     seen = _reading(parts, stream, taps, logits[-1], under_way, look)

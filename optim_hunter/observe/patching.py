@@ -38,7 +38,7 @@ def patch(engine: Engine, stream: Stream, aims: Sequence[Aim], changed: Sequence
     plain, other = Paused.at(engine, stream, aims), Paused.at(engine, other_stream, other_aims)
     noised, errors = plain.drops(sets, _values(engine.parts, other.clean, aims), 1)
     denoised, other_errors = other.drops(sets, _values(engine.parts, plain.clean, aims), 1)
-    differences, others = (one.differences(one.clean.logits)[:, 0].tolist() for one in (plain, other))
+    differences, others = (one.differences(one.clean)[:, 0].tolist() for one in (plain, other))
     worst = torch.maximum(errors, other_errors)
     for row, aim in enumerate(aims):
         if aim.pair is None:
