@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 import shlex
 import sys
 from collections.abc import Generator, Iterator
@@ -16,6 +15,7 @@ import optim_hunter.models.registry as models
 from optim_hunter.bounds import check_bounds, read_bounds
 from optim_hunter.cases import Case, asked_for, cases_of, models_of
 from optim_hunter.claim import Claim, UserError, Verdict, check_partners, parse_seeds
+from optim_hunter.items import ENTRY, SEED, VERDICT, case_of, sort_items, without_worker_group, worker_group
 from optim_hunter.lock import LOCK, register
 from optim_hunter.options import option, pytest_addoption
 from optim_hunter.outcomes import Invalid, Missing, Refuted, seed_outcome
@@ -26,12 +26,7 @@ from optim_hunter.tasks.corpus import check_corpus, packaged_record, read_corpus
 
 __all__ = ["observation", "pytest_addoption", "pytest_configure"]
 
-VERDICT = "verdict"
-SEED = "seed"
 UNUSED = "{}: no selected claim runs on it"
-WORKER_GROUP = re.compile(r"(?<=\])@[^\]]*$")
-"""What pytest-xdist appends to the id of an item under `--dist loadgroup`: the folder of its claim, whose claims share
-passes, controls and families, and so should share a worker."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -109,10 +104,7 @@ class ClaimsPlugin:
             self._mark(items)
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
-        order = {
-            model: index for index, model in enumerate(dict.fromkeys(case.model for case in self.collected.values()))
-        }
-        items.sort(key=functools.partial(_order, order=order))
+        sort_items(items, [case.model for case in self.collected.values()])
 
     def _mark(self, items: list[pytest.Item]) -> None:
         for item in items:
@@ -120,7 +112,7 @@ class ClaimsPlugin:
                 item.add_marker(pytest.mark.cpu)
             case, seed = case_of(item)
             if case is not None and self.config.pluginmanager.hasplugin("xdist"):
-                item.add_marker(pytest.mark.xdist_group(case.claim.id.partition("/")[0]))
+                item.add_marker(pytest.mark.xdist_group(worker_group(case)))
             if case is not None and seed is None:
                 self.again[case.key] = f"pytest {shlex.quote(item.nodeid)}"
                 self._expect(item, case)
@@ -363,7 +355,7 @@ class ClaimsPlugin:
         if self.ledger is not None:
             from optim_hunter.evidence.report import escape_test
 
-            escape_test(cells, WORKER_GROUP.sub("", report.nodeid))
+            escape_test(cells, without_worker_group(report.nodeid))
 
     def pytest_terminal_summary(self) -> None:
         """One line a verdict, and where the evidence lies."""
@@ -379,23 +371,6 @@ class ClaimsPlugin:
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
             reporter.write_line(line)
-
-
-ENTRY = pytest.StashKey[dict[str, Any]]()
-
-
-def case_of(item: pytest.Item) -> tuple[Case | None, int | None]:
-    """The case and seed of an item; no case for an ordinary test, no seed for a verdict."""
-    callspec = getattr(item, "callspec", None)
-    parameters = callspec.params if callspec is not None else {}
-    return parameters.get("claim_case"), parameters.get("claim_seed")
-
-
-def _order(item: pytest.Item, order: dict[str, int]) -> tuple[bool, bool, int, bool]:
-    case, seed = case_of(item)
-    if case is None:
-        return False, False, 0, False
-    return True, not case.is_control, order[case.model], seed is None
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 import optim_hunter.models.registry as registry
 from optim_hunter.cases import asked_for, cases_of, protocols_on
 from optim_hunter.claim import Claim, Measure, UserError
-from optim_hunter.plugin import case_of
+from optim_hunter.items import case_of
 
 QUIET = ("-q", "--no-header", "--no-summary", "-p", "no:cacheprovider", "--assert=plain")
 """Verdicts are told by the table. Assertions stay plain: rewriting warns of packages that are imported already."""
