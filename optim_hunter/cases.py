@@ -92,6 +92,8 @@ def registered_seeds(claim: Claim, protocol: Protocol, model: str) -> tuple[int,
 def cases_of(claim: Claim, measure: Measure, models: Sequence[str], seeds: str | None) -> Iterator[Case]:
     """All cases of a claim: its controls with their own seeds, then its models.
 
+    A model that is one of the controls has that case alone: a second one would take its place in a run, at other seeds.
+
     Args:
         claim: the claim.
         measure: the test function that measures it.
@@ -104,7 +106,7 @@ def cases_of(claim: Claim, measure: Measure, models: Sequence[str], seeds: str |
     for asked in claim.protocols:
         for model in _models_of(claim, asked, models):
             protocol = protocols_on(claim, model).get(asked.name)
-            if protocol is None:
+            if protocol is None or model in claim.controls:
                 continue
             registered = registered_seeds(claim, protocol, model)
             chosen = parse_seeds(seeds, first=registered[0]) if seeds else registered
@@ -152,6 +154,11 @@ def _models_of(claim: Claim, protocol: Protocol, chosen: Sequence[str]) -> tuple
 def models_of(cases: Iterable[Case]) -> set[str]:
     """The models of these cases, without their controls."""
     return {case.model for case in cases if not case.is_control}
+
+
+def claims_controlled_by(model: str, cases: Iterable[Case]) -> tuple[str, ...]:
+    """The claims of these cases that a model is a control of."""
+    return tuple(dict.fromkeys(case.claim.id for case in cases if case.is_control and case.model == model))
 
 
 def asked_for(claim: Claim) -> str:

@@ -13,20 +13,21 @@ import pytest
 
 import optim_hunter.models.registry as models
 from optim_hunter.bounds import check_bounds, read_bounds
-from optim_hunter.cases import Case, asked_for, cases_of, models_of
+from optim_hunter.cases import Case, asked_for, cases_of, claims_controlled_by, models_of
 from optim_hunter.claim import Claim, UserError, Verdict, check_partners, parse_seeds
 from optim_hunter.items import ENTRY, SEED, VERDICT, case_of, sort_items, without_worker_group, worker_group
 from optim_hunter.lock import LOCK, register
 from optim_hunter.options import option, pytest_addoption
 from optim_hunter.outcomes import Invalid, Missing, Refuted, seed_outcome
 from optim_hunter.outputs import output_folder, start_html
-from optim_hunter.registration import Registrations, read_registrations
+from optim_hunter.registration import Expectation, Registrations, read_registrations
 from optim_hunter.stats.pooled import check_statistics
 from optim_hunter.tasks.corpus import check_corpus, packaged_record, read_corpus
 
 __all__ = ["observation", "pytest_addoption", "pytest_configure"]
 
 UNUSED = "{}: no selected claim runs on it"
+CONTROL = "{} is a control of {}: it runs at its own seeds"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -124,7 +125,12 @@ class ClaimsPlugin:
 
     def expected(self, case: Case) -> Verdict | None:
         """The verdict that is known beforehand: of a control, or stated in `expected.toml`."""
-        return case.expected or self.registrations.expected_of(case, lambda: self.corpus_sha256)
+        stated = self.stated(case)
+        return case.expected or (stated.verdict if stated else None)
+
+    def stated(self, case: Case) -> Expectation | None:
+        """What `expected.toml` states of a case."""
+        return self.registrations.expected_of(case, lambda: self.corpus_sha256)
 
     @functools.cached_property
     def corpus_sha256(self) -> str:
@@ -160,13 +166,15 @@ class ClaimsPlugin:
             self._open_progress(sum(seed is not None for _, case, seed in selected if case is not None))
 
     def _check_models(self, items: list[pytest.Item]) -> None:
-        """Say which chosen models no selected claim runs on; where that leaves controls alone, nothing is run."""
+        """Say which chosen models no selected claim runs on, and which are controls; where none is left, nothing is run."""
         claims = {claim.id for item in items if (claim := getattr(getattr(item, "function", None), "__claim__", None))}
-        running = models_of(case for case in self.collected.values() if case.claim.id in claims)
+        cases = [case for case in self.collected.values() if case.claim.id in claims]
+        controls = {model: of for model in self.models if (of := claims_controlled_by(model, cases))}
+        running = models_of(cases) | controls.keys()
         lines = [UNUSED.format(model) for model in self.models if claims and model not in running]
         if lines and not running and not hasattr(self.config, "workerinput"):
             raise pytest.UsageError("; ".join(lines))
-        for line in lines:
+        for line in (*lines, *(CONTROL.format(model, ", ".join(of)) for model, of in controls.items())):
             self._print(line)
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -252,7 +260,14 @@ class ClaimsPlugin:
             decision = self.run.decide(case)
             self._note(item, decision)
             if decision.verdict is Verdict.INVALID:
+                self._check_reason(case, decision.reason)
                 raise Invalid(f"invalid: {decision.reason}", pytrace=False)
+
+    def _check_reason(self, case: Case, reason: str) -> None:
+        """Fail where a verdict is invalid for another reason than the one that is known."""
+        stated = self.stated(case)
+        if stated is not None and stated.reason not in reason:
+            pytest.fail(f"expected invalid because of {stated.reason!r}, but invalid: {reason}", pytrace=False)
 
     def _bind(self, case: Case, item: pytest.Function) -> None:
         names = item._fixtureinfo.argnames

@@ -112,8 +112,8 @@ def matches(claim_id: str, patterns: Sequence[str]) -> bool:
 
 
 def runs(claim: Claim, measure: Measure, model: str) -> bool:
-    """Whether a claim has a case on a model."""
-    return any(case.model == model and not case.is_control for case in cases_of(claim, measure, (model,), None))
+    """Whether a claim has a case on a model, be it as a control."""
+    return any(case.model == model for case in cases_of(claim, measure, (model,), None))
 
 
 def why_not(claim: Claim, model: str) -> str:
