@@ -124,7 +124,9 @@ class Claim:
         search: the numbers are arrays over candidates (layer × head); the candidate is found on one half
             of the seeds and confirmed on the other, unless `named` names it.
         found_by: the quantity whose mean over the finding half is lowest at the candidate; without it the candidate
-            is the one that is most likely to meet all conditions.
+            is the one that is most likely to meet all conditions ...
+        found_as: ... or these quantities in their place: a causal partner names those of its claim, whose candidate it
+            finds so.
         named: model → candidate that the paper named; without `search` the claim is about these models alone.
         published: what the paper gives for this quantity, in words, if it does.
         candidates: names of what a search goes through, where it is no grid of layers and heads.
@@ -148,6 +150,7 @@ class Claim:
     bootstrap: bool = False
     search: bool = False
     found_by: str = field(default="", metadata=ADDED_LATER)
+    found_as: tuple[str, ...] = field(default=(), metadata=ADDED_LATER)
     named: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     published: str | None = None
     candidates: tuple[str, ...] = field(default=(), metadata=ADDED_LATER)
@@ -160,6 +163,10 @@ class Claim:
             raise UserError(f"{self.id}: a claim needs a condition that may fail and a protocol to run")
         if self.found_by and self.found_by not in {one.name for one in self.quantities}:
             raise UserError(f"{self.id}: found_by {self.found_by!r} is none of its quantities")
+        if foreign := set(self.found_as) - {one.name for one in self.quantities}:
+            raise UserError(f"{self.id}: found_as {sorted(foreign)[0]!r} is none of its quantities")
+        if self.found_by and self.found_as:
+            raise UserError(f"{self.id}: state found_by or found_as, and not both")
         if self.partner_of == self.id:
             raise UserError(f"{self.id}: no claim is its own partner")
 
@@ -167,6 +174,11 @@ class Claim:
     def quantities(self) -> tuple[Condition, ...]:
         """Everything that a seed must give a number for."""
         return self.conditions + self.shown
+
+    @property
+    def sought(self) -> tuple[Condition, ...]:
+        """What the candidate of a search is the most likely to meet, where no `found_by` names it."""
+        return tuple(one for one in self.quantities if one.name in self.found_as) or self.conditions
 
     def definition(self) -> dict[str, Any]:
         """The claim as plain JSON data, without the models that it happens to be run on."""

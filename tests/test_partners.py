@@ -1,12 +1,15 @@
 """Claims beside their causal partners: in the definition, the ledger, the page and the terminal."""
 
+import dataclasses
 import itertools
 import json
 from importlib import resources
 
 import jsonschema
+import numpy as np
 import pytest
 from sample_ledger import HOSTILE, sample_ledger
+from test_claim_files import MEASURES
 from test_plugin import CLAIM, NOISE, entries, run
 
 import fixtures.imported  # noqa: F401
@@ -14,6 +17,7 @@ from optim_hunter import Claim, Condition, Protocol
 from optim_hunter.claim import UserError, Verdict, check_partners
 from optim_hunter.evidence import report
 from optim_hunter.evidence.partners import parting, partners_of
+from optim_hunter.stats.decision import SeedNumber, examine
 from optim_hunter.tasks.regression import RegressionTask
 
 pytest_plugins = ["pytester"]
@@ -42,6 +46,36 @@ def test_a_partner_is_collected_or_registered():
 def test_no_partner_leaves_the_definition_as_it_was():
     assert "partner_of" not in claim("correlation").definition()
     assert claim("cause", "correlation").definition()["partner_of"] == "correlation"
+
+
+@pytest.mark.parametrize("wrong", [{"found_as": ("lead",)}, {"found_as": ("gain",), "found_by": "gain"}])
+def test_what_finds_the_candidate_is_stated_once_and_is_a_quantity(wrong):
+    with pytest.raises(UserError, match="found_as"):
+        dataclasses.replace(claim("cause", "correlation"), search=True, **wrong)
+
+
+def test_a_partner_finds_the_candidate_of_its_claim_and_not_its_own():
+    looks, drop = Condition("looks", "a number", "units", 1.0), Condition("drop", "a number", "units", 0.1)
+    correlation = dataclasses.replace(claim("correlation"), conditions=(looks,), search=True)
+    cause = dataclasses.replace(correlation, conditions=(drop,), shown=(looks,), found_as=("looks",))
+    generator = np.random.default_rng(6)
+    seeds = [
+        SeedNumber(seed, {"looks": generator.normal([0.0, 3.0], 1.0), "drop": generator.normal([3.0, 0.0], 1.0)})
+        for seed in range(60)
+    ]
+    assert examine(correlation, seeds, None, None).candidate == examine(cause, seeds, None, None).candidate == (1,)
+    assert examine(dataclasses.replace(cause, found_as=()), seeds, None, None).candidate == (0,)
+
+
+PARTNERS = [measure.__claim__ for measure in MEASURES.values() if measure.__claim__.partner_of]
+
+
+@pytest.mark.parametrize("cause", [one for one in PARTNERS if one.search], ids=lambda one: one.id)
+def test_a_partner_that_searches_does_so_as_its_claim(cause):
+    correlation = MEASURES[cause.partner_of].__claim__
+    for part in ("sought", "seeds", "named", "search", "found_by"):
+        assert getattr(cause, part) == getattr(correlation, part)
+    assert [one.task for one in cause.protocols] == [one.task for one in correlation.protocols]
 
 
 # where they part

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from fixtures.protocols import LLAMA, MODELS, ROW, SOURCE
+from fixtures.protocols import LLAMA, LOOKS_AT_OUTPUTS, MODELS, SOURCE
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.measures.ablation import head_drop, head_drop_leads
-from optim_hunter.measures.attention import above_median_head
+from optim_hunter.measures.attention import above_median_head, output_mass_lead, output_preference
 from optim_hunter.tasks.regression import RegressionTask
 
 # head-attends-outputs is supported on both: in the decoy nothing reads what the head writes
@@ -17,9 +17,10 @@ SMALLEST = 0.1  # a tenth in odds, as in informative-pairs: one of many heads ne
 
 HEAD_ABLATED = Claim(
     id="regression/head-ablated",
-    statement="At the token that predicts the answer, replacing what head L27H28 (on any other model: the head with "
-    "the most attention on the outputs, found on one half of the seeds) brings by what it brings for another seed "
-    "lowers the logit difference of the answer's pair of tokens, and lowers it more than replacing any other head.",
+    statement="At the token that predicts the answer, replacing what head L27H28 (on any other model: the head "
+    "that is found on one half of the seeds as the one that most likely attends to the outputs) brings by what it "
+    "brings for another seed lowers the logit difference of the answer's pair of tokens, and lowers it more than "
+    "replacing any other head.",
     source=SOURCE,
     conditions=(
         Condition("drop", f"{DROP} resampled from another seed", "logits", SMALLEST),
@@ -34,13 +35,7 @@ HEAD_ABLATED = Claim(
         ),
         Condition("drop, zeros", f"{DROP} set to zero", "logits", SMALLEST),
         Condition("drop, mean", f"{DROP} set to its mean over other seeds", "logits", SMALLEST),
-        Condition(
-            "mass elsewhere",
-            "attention mass that the token which predicts the answer's first token does not put on output values; the "
-            "head with the least on the finding half is looked at",
-            ROW,
-            0.0,
-        ),
+        *LOOKS_AT_OUTPUTS,
     ),
     needs=frozenset({"attention", "head_ablation"}),
     family="regression-causal",
@@ -50,7 +45,7 @@ HEAD_ABLATED = Claim(
     made_about=LLAMA,
     seen_seeds="0-99",
     search=True,
-    found_by="mass elsewhere",
+    found_as=tuple(one.name for one in LOOKS_AT_OUTPUTS),
     named=dict.fromkeys(LLAMA, (27, 28)),
     partner_of="regression/head-attends-outputs",
 )
@@ -68,7 +63,7 @@ def other_head(layer: int, head: int) -> Claim:
         family="regression-other-heads-causal",
         protocols=(Protocol("corrected", TASK, models=LLAMA, note=NOTE),),
         search=False,
-        found_by="",
+        found_as=(),
         named=dict.fromkeys(LLAMA, (layer, head)) | dict.fromkeys(CONTROLS, (2, 1)),
         partner_of=f"regression/head-attends-outputs-{name.lower()}",
     )
@@ -84,7 +79,8 @@ def ablations_of_heads(observation):
         "lead over the median head": above_median_head(drop),
         "drop, zeros": head_drop(ablation, "zero"),
         "drop, mean": head_drop(ablation, "mean"),
-        "mass elsewhere": 1 - observation.attention.outputs,
+        "preference": output_preference(observation.attention),
+        "mass above median": output_mass_lead(observation.attention),
     }
 
 

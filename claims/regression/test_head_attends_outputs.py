@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from fixtures.protocols import LLAMA, MODELS, ROW, SOURCE
-from optim_hunter import Claim, Condition, Protocol, Verdict, claim
+from fixtures.protocols import LLAMA, LOOKS_AT_OUTPUTS, MODELS, SOURCE
+from optim_hunter import Claim, Protocol, Verdict, claim
 from optim_hunter.measures.attention import output_mass_lead, output_preference
 from optim_hunter.tasks.regression import RegressionTask
 
@@ -16,20 +16,7 @@ HEAD_ATTENDS_OUTPUTS = Claim(
     statement="From the token that predicts the answer, head L27H28 attends more to the earlier output values than to "
     "the feature values; on any other model, a head found on one half of the seeds does so on the other half.",
     source=SOURCE,
-    conditions=(
-        Condition(
-            "preference",
-            "log2 of the attention mass per token on output values over the mass per token on feature values",
-            "log2 ratio",
-            smallest_effect=1.0,
-        ),
-        Condition(
-            "mass above median",
-            "attention mass on the output values minus that of the median head",
-            ROW,
-            smallest_effect=0.1,
-        ),
-    ),
+    conditions=LOOKS_AT_OUTPUTS,
     needs=frozenset({"attention"}),
     family="regression",
     protocols=(Protocol("corrected", TASK, models=MODELS, note=NOTE),),

@@ -217,8 +217,8 @@ def _search(claim: Claim, finders: Sequence[SeedNumber]) -> tuple[int, ...] | No
     entries = [one.values for one in finders if one.values is not None]
     if claim.found_by:
         return lowest_mean(next(per_seed(one, entries) for one in claim.quantities if one.name == claim.found_by))
-    arrays = {condition.name: per_seed(condition, entries) for condition in claim.conditions}
-    return find_candidate(arrays, {condition.name: condition.smallest_effect for condition in claim.conditions})
+    arrays = {condition.name: per_seed(condition, entries) for condition in claim.sought}
+    return find_candidate(arrays, {condition.name: condition.smallest_effect for condition in claim.sought})
 
 
 def _tests(
