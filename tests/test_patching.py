@@ -88,9 +88,9 @@ def test_late_mlps_carry_the_example_where_that_was_planted(name):
         seen = late_mlp_patched(passes.observe(TASK, seed).patching)
         carried = name == "planted:late-mlp"
         for effect in ("noising", "denoising"):
-            assert (seen[effect] > 2) == carried
-            assert (seen[f"{effect} lead"].min() > 2) == carried
-        assert (seen["direct"] > 2) == carried  # what MLP 10 adds in the decoy, MLP 11 takes away
+            assert (seen[effect][0] > 2) == carried
+            assert (seen[f"{effect} lead"][0].min() > 2) == carried
+        assert (seen["direct"][0] > 2) == carried  # what MLP 10 adds in the decoy, MLP 11 takes away
         assert seen["change"] > 2
 
 
@@ -98,5 +98,6 @@ def test_effects_are_counted_in_the_direction_of_the_change():
     noising = np.array([[0.0, 0.0, 0.0], [1.0, 0.5, -3.0]])
     shown = Patching(-2.0, 1.0, noising, 2 * noising, noising + 1, width=1)
     seen = late_mlp_patched(shown)
-    assert (seen["noising"], seen["denoising"], seen["direct"], seen["change"]) == (3.0, 6.0, 2.0, 3.0)
-    assert seen["noising lead"].tolist() == [4.0, 3.5]
+    assert [seen[name].tolist() for name in ("noising", "denoising", "direct")] == [[3.0, 3.0], [6.0, 3.0], [2.0, 3.0]]
+    assert seen["change"] == 3.0
+    assert seen["noising lead"].tolist() == [[4.0, 3.5], [3.0, 3.0]]

@@ -45,10 +45,11 @@ def _late_leads(runs: Float[np.ndarray, "run"], width: int) -> Float[np.ndarray,
 
 
 def late_mlp_patched(patching: Patching) -> dict[str, Any]:
-    """What the late MLPs carry of the change of the difference, counted in its direction (logits).
+    """What the late MLPs carry of the change of the difference, counted in its direction, over its size (logits both).
 
     `noising` and `denoising` are the effects of patching, with their leads over every disjoint run of as many
-    consecutive MLPs; `direct` is what the late MLPs add directly to the change; `change` its size.
+    consecutive MLPs; `direct` is what the late MLPs add directly to the change. Sums of row 0 over sums of row 1 are
+    shares of the change. `change` is its size alone (logits).
 
     Raises:
         NoValue: the model is too shallow for a disjoint run.
@@ -56,14 +57,15 @@ def late_mlp_patched(patching: Patching) -> dict[str, Any]:
     change = patching.difference - patching.changed
     towards = np.sign(change)
     noising, denoising = (towards * effect[MLP] for effect in (patching.noising, patching.denoising))
-    return {
-        "noising": float(noising[-1]),
+    carried = {
+        "noising": noising[-1],
         "noising lead": _late_leads(noising, patching.width),
-        "denoising": float(denoising[-1]),
+        "denoising": denoising[-1],
         "denoising lead": _late_leads(denoising, patching.width),
-        "direct": float(towards * patching.direct[MLP, -1]),
-        "change": abs(change),
+        "direct": towards * patching.direct[MLP, -1],
     }
+    size = abs(change)
+    return {name: np.stack([part, np.full_like(part, size)]) for name, part in carried.items()} | {"change": size}
 
 
 def late_mlp_drop_over_attention(ablation: BlockAblation, replacement: str) -> float:
