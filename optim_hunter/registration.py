@@ -25,11 +25,13 @@ HASH = re.compile("[0-9a-f]{12,64}")
 class Expectation:
     """A verdict that is known: of a claim about stories on one corpus, named by the start of its text's sha256.
 
-    Without one it holds on the packaged corpus, and of a claim that reads no corpus everywhere.
+    Without one it holds on the packaged corpus, and of a claim that reads no corpus everywhere. `reason` is a text
+    that the reason of an invalid verdict must hold: any other invalid verdict is not the one that is known.
     """
 
     verdict: Verdict
     corpus: str | None = None
+    reason: str = ""
 
     @property
     def sha256(self) -> str:
@@ -62,13 +64,13 @@ class Registrations:
     locked: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     expected: Mapping[tuple[str, str, str], tuple[Expectation, ...]] = field(default_factory=dict)
 
-    def expected_of(self, case: Case, corpus_sha256: Callable[[], str]) -> Verdict | None:
-        """The verdict that is stated of a case, if one is; the corpus is read only where a verdict depends on it."""
+    def expected_of(self, case: Case, corpus_sha256: Callable[[], str]) -> Expectation | None:
+        """What is stated of a case, if anything is; the corpus is read only where a verdict depends on it."""
         stated = self.expected.get(case.key, ())
         if stated and case.reads_corpus:
             digest = corpus_sha256()
             stated = tuple(one for one in stated if digest.startswith(one.sha256))
-        return stated[0].verdict if stated else None
+        return stated[0] if stated else None
 
     def standing(self, case: Case) -> Standing:
         """How a claim stands to what was registered of it."""
@@ -123,18 +125,27 @@ def _read_expected(path: Path) -> dict[tuple[str, str, str], tuple[Expectation, 
             expected[key] = (*expected.get(key, ()), _expectation(one, expected.get(key, ())))
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise UserError(
-            f"{path}: {error}; each [[expected]] needs claim, model, protocol and verdict ({', '.join(Verdict)}), and "
-            "of a claim about another corpus than the packaged one `corpus`, 12 or more hex digits of its text's sha256"
+            f"{path}: {error}; each [[expected]] needs claim, model, protocol and verdict ({', '.join(Verdict)}), if "
+            "invalid `reason`, a text that the reason must hold, and of a claim about another corpus than the packaged "
+            "one `corpus`, 12 or more hex digits of its text's sha256"
         ) from None
     return expected
 
 
 def _expectation(entry: Mapping[str, Any], before: Iterable[Expectation]) -> Expectation:
-    """An entry's verdict; raises ValueError for a corpus that is no hash, or that an earlier entry is about."""
+    """What an entry states.
+
+    Raises:
+        ValueError: the corpus is no hash, or an earlier entry is about it; an invalid verdict has no reason, or a
+            valid one has.
+    """
     corpus = entry.get("corpus")
     if corpus is not None and not (isinstance(corpus, str) and HASH.fullmatch(corpus)):
         raise ValueError(f"corpus {corpus!r} of {entry['claim']} on {entry['model']} is no hash")
-    found = Expectation(Verdict(entry["verdict"]), corpus)
+    found = Expectation(Verdict(entry["verdict"]), corpus, str(entry.get("reason", "")).strip())
+    if bool(found.reason) != (found.verdict is Verdict.INVALID):
+        needs = "needs a reason" if not found.reason else "is not invalid, and takes no reason"
+        raise ValueError(f"{entry['claim']} on {entry['model']} {needs}")
     if any(found.sha256.startswith(one.sha256) or one.sha256.startswith(found.sha256) for one in before):
         raise ValueError(f"{entry['claim']} on {entry['model']} is stated twice for one corpus")
     return found

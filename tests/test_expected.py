@@ -51,22 +51,22 @@ def stated(folder, *entries):
 @pytest.mark.parametrize("task", [StoriesTask(), ChoiceTask()])
 def test_without_a_corpus_the_packaged_one_is_meant(tmp_path, task):
     known = stated(tmp_path, ENTRY.format("refuted"))
-    assert known.expected_of(case_of(task), lambda: PACKAGED) is Verdict.REFUTED
+    assert known.expected_of(case_of(task), lambda: PACKAGED).verdict is Verdict.REFUTED
     assert known.expected_of(case_of(task), lambda: OTHER) is None
 
 
 def test_each_corpus_has_its_own_verdict(tmp_path):
     other = ENTRY.format("supported") + f'corpus = "{OTHER[:12]}"\n'
     known = stated(tmp_path, other, ENTRY.format("refuted"))
-    assert known.expected_of(case_of(ChoiceTask()), lambda: OTHER) is Verdict.SUPPORTED
-    assert known.expected_of(case_of(ChoiceTask()), lambda: PACKAGED) is Verdict.REFUTED
+    assert known.expected_of(case_of(ChoiceTask()), lambda: OTHER).verdict is Verdict.SUPPORTED
+    assert known.expected_of(case_of(ChoiceTask()), lambda: PACKAGED).verdict is Verdict.REFUTED
     assert known.expected_of(case_of(ChoiceTask()), lambda: "f" * 64) is None
 
 
 def test_regression_reads_no_corpus(tmp_path):
     case = case_of(RegressionTask())
     known = stated(tmp_path, ENTRY.format("refuted"))
-    assert known.expected_of(case, lambda: pytest.fail("the corpus was read")) is Verdict.REFUTED
+    assert known.expected_of(case, lambda: pytest.fail("the corpus was read")).verdict is Verdict.REFUTED
     with pytest.raises(UserError, match=r"expected.toml: 'mine/known'.* reads no corpus: remove `corpus`"):
         stated(tmp_path, ENTRY.format("refuted"), f'corpus = "{OTHER}"\n').check_expected({case.claim.id: case.claim})
 
@@ -84,6 +84,9 @@ def test_a_corpus_is_read_only_where_something_is_stated(tmp_path):
         (ENTRY.format("refuted") + 'corpus = "TinyStories-valid"\n', "is no hash"),
         (ENTRY.format("refuted") * 2, "mine/known on linear is stated twice for one corpus"),
         (ENTRY.format("refuted") + ENTRY.format("supported") + f'corpus = "{PACKAGED[:20]}"\n', "is stated twice"),
+        (ENTRY.format("invalid"), "mine/known on linear needs a reason"),
+        (ENTRY.format("invalid") + 'reason = " "\n', "needs a reason"),
+        (ENTRY.format("refuted") + 'reason = "no window"\n', "is not invalid, and takes no reason"),
         (ENTRY.format("perhaps"), "'perhaps' is not a valid Verdict"),
     ],
 )
@@ -102,3 +105,16 @@ def test_a_run_is_held_to_what_was_found_on_its_corpus(pytester, of_this_corpus,
     stated(pytester.path, ENTRY.format("refuted") + f'corpus = "{corpus[:16]}"\n')
     arguments = "-p", "no:cacheprovider", "--claims-store=none", "--claims-corpus=stories.txt"
     pytester.runpytest_inprocess(*arguments).assert_outcomes(passed=20, **outcome)
+
+
+@pytest.mark.parametrize(
+    ("reason", "outcome"), [("gave no number", {"xfailed": 1}), ("a control came out", {"errors": 1})]
+)
+def test_an_invalid_verdict_is_known_by_its_reason(pytester, reason, outcome):
+    (pytester.path / "stories.txt").write_text(SEPARATOR.join(planted_corpus(next(iter(PLANTED))).stories))
+    pytester.makepyfile(test_known=CLAIM.format("float('nan')"))
+    corpus = corpus_of("stories", (pytester.path / "stories.txt").read_text(), "").sha256
+    stated(pytester.path, ENTRY.format("invalid") + f'corpus = "{corpus[:16]}"\nreason = "{reason}"\n')
+    arguments = "-p", "no:cacheprovider", "--claims-store=none", "--claims-corpus=stories.txt"
+    result = pytester.runpytest_inprocess(*arguments)
+    assert result.parseoutcomes().items() >= outcome.items()
