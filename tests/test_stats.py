@@ -144,6 +144,22 @@ def test_the_bootstrap_interval_holds_its_estimate_whatever_the_bias(seed, bias)
     assert result.interval[0] < result.effect < result.interval[1]
 
 
+@given(st.integers(20, 150), st.integers(0, 10_000), st.floats(-1, 1), st.sampled_from([0.05, 0.025, 0.1]))
+def test_the_bootstrap_interval_excludes_what_the_test_rejects_and_nothing_else(n, seed, smallest, alpha):
+    resamples = np.random.default_rng(seed).normal(0, 0.5, n).round(1)  # with ties, also with the smallest effect
+    result = bootstrap_test(resamples, float(resamples.mean()), round(smallest, 1), alpha)
+    if result.interval is None:
+        assert 1 / (n + 1) > alpha
+        return
+    assert (result.p <= alpha) == (round(smallest, 1) < result.interval[0])
+    assert (result.p_refuted <= alpha) == (round(smallest, 1) > result.interval[1])
+
+
+def test_the_ends_of_100_resamples_are_the_5th_from_below_and_above():
+    result = bootstrap_test(np.random.default_rng(0).permutation(100.0 + np.arange(1, 101)), 150.5, 0.0, 0.05)
+    assert result.interval == (105.0, 196.0)
+
+
 def test_numbers_alike_but_for_rounding_have_no_spread():
     result = mean_test(np.array([0.3] * 29 + [0.1 + 0.2]), 0.0, 0.05)
     assert (result.p, result.p_refuted) == (0.0, 1.0)
