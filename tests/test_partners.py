@@ -140,11 +140,20 @@ def test_the_row_carries_the_partners_verdict_and_the_section_says_that_they_par
     jsonschema.validate(ledger, SCHEMA)
     page = report.page_html(ledger)
     table = page[: page.index("</table>")]
-    assert (
-        '<small class="warning">cause <a href="#regression-cause-smollm2-135m-corrected-2">refuted</a></small>' in table
-    )
+    link = '<a href="#regression-cause-smollm2-135m-corrected-2">cause: refuted</a>'
+    assert f'<small class="warning">{link} — parts</small>' in table
     assert f"the two part, {BY_LEAD}." in page
     assert "Causal partner of <a" in page
+
+
+def test_a_partner_that_agrees_is_named_without_a_warning():
+    ledger = with_partner()
+    cause = ledger["claims"][1] | {"verdict": "supported"}
+    ledger["claims"][0]["partners"] = partners_of(ledger["claims"][0], [ledger["claims"][0], cause])
+    page = report.page_html(ledger)
+    row = page[: page.index("</table>")]
+    assert ">cause: supported</a></small>" in row
+    assert "— parts" not in row
 
 
 def test_a_ledger_without_partners_has_its_page():
