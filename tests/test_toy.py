@@ -186,6 +186,8 @@ def test_the_protocol_says_that_the_task_is_the_models_own(model):
     assert case.protocol.task == TASK
     assert "noisy-line, 10 examples" in case.protocol.note
     assert "in place of friedman_2, 25 examples" in case.protocol.note
+    (registered, *_) = case.claim.protocols
+    assert case.protocol.note.endswith(f"Of the registered protocol {registered.name}: “{registered.note}”")
     assert protocols_on(case.claim, "smollm2-135m") == {one.name: one for one in case.claim.protocols}
 
 
