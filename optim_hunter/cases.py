@@ -134,7 +134,8 @@ def _with_own_task(protocol: Protocol, asked: RegressionTask, own: RegressionTas
     note = (
         f"the model's own task: {own.dataset}, {own.examples} examples, template {own.template!r}, in place of "
         f"{asked.dataset}, {asked.examples} examples, template {asked.template!r}, which the model cannot read; the "
-        f"smallest effects are those registered for the latter. Of the registered protocol {protocol.name}: “{protocol.note}”"
+        f"smallest effects are those registered for the latter. "
+        f"Of the registered protocol {protocol.name}: “{protocol.note}”"
     )
     return replace(protocol, name=OWN_TASK, task=task, note=note)
 

@@ -166,7 +166,7 @@ class ClaimsPlugin:
             self._open_progress(sum(seed is not None for _, case, seed in selected if case is not None))
 
     def _check_models(self, items: list[pytest.Item]) -> None:
-        """Say which chosen models no selected claim runs on, and which are controls; nothing runs where none is left."""
+        """Say which chosen models no selected claim runs on, and which are controls; without any, nothing runs."""
         claims = {claim.id for item in items if (claim := getattr(getattr(item, "function", None), "__claim__", None))}
         cases = [case for case in self.collected.values() if case.claim.id in claims]
         controls = {model: of for model in self.models if (of := claims_controlled_by(model, cases))}
