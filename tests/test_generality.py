@@ -147,7 +147,7 @@ def test_a_partner_stands_below_its_claim(made):
     assert verdicts(cells_of(table, "mine/loses"))[PLANTED] == ["refuted"]
     page = (made / "out/generality.html").read_text()
     assert page.count('<tr class="partner">') == 1
-    assert page.count(">cause refuted</span>") == 1
+    assert page.count(">cause refuted by its “gain”</span>") == 1
 
 
 def test_an_empty_cell_says_why(made):
@@ -168,7 +168,7 @@ def test_the_same_table_as_markdown_and_page(made):
     assert len(rows) == 3
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in (head, rule, *rows)} == {7}
     assert "| ↳ mine/loses<br>gain &gt; 10 units |" in rows[1]
-    assert "| ✓ supported; unregistered; cause refuted<br>" in rows[0]
+    assert "| ✓ supported; unregistered; cause refuted by its “gain”<br>" in rows[0]
     page = (made / "out/generality.html").read_text()
     assert "default-src 'none'" in page
     assert "<script" not in page
@@ -225,7 +225,7 @@ def test_a_claim_and_its_partner_may_lie_in_different_ledgers(elsewhere):
         (elsewhere / name).write_text(json.dumps(content))
     assert main(["generality", "--from", "2.json", "1.json", "--out", "table"]) == 0
     text = (elsewhere / "table/generality.md").read_text()
-    assert text.index("✓ supported; cause refuted") < text.index("↳ mine/cause")
+    assert text.index("✓ supported; cause refuted by its “gain”") < text.index("↳ mine/cause")
     assert main(["generality", "--from", "2.json", "--out", "alone"]) == 0
     assert "↳" not in (elsewhere / "alone/generality.md").read_text()
 

@@ -22,7 +22,8 @@ from optim_hunter.tasks.regression import RegressionTask
 
 pytest_plugins = ["pytester"]
 SCHEMA = json.loads((resources.files("optim_hunter.data") / "ledger.schema.json").read_text(encoding="utf-8"))
-BY_LEAD = "correlation supported, cause refuted by its condition “lead”"
+BY_LEAD = "cause refuted by its “lead”"
+PARTED = f"correlation supported, {BY_LEAD}"
 
 
 def claim(name, partner_of=""):
@@ -83,21 +84,22 @@ def test_a_partner_that_searches_does_so_as_its_claim(cause):
 
 @pytest.mark.parametrize(("correlation", "cause"), [*itertools.product(map(str, Verdict), repeat=2)])
 def test_two_part_where_one_holds_and_the_other_does_not(correlation, cause):
-    said = parting({"verdict": correlation}, {"verdict": cause, "decisive_condition": "lead"})
+    said = parting(entry("correlation", verdict=correlation), entry("cause", "correlation", verdict=cause))
     expected = {
-        ("supported", "refuted"): BY_LEAD,
+        ("supported", "refuted"): PARTED,
         ("refuted", "supported"): "correlation refuted, cause supported",
     }
     assert said == expected.get((correlation, cause))
 
 
-def entry(name, partner_of=None, model="m", protocol="p", verdict="supported", control=False):
+def entry(name, partner_of=None, model="m", protocol="p", verdict="supported", control=False, candidate=None):
     return {"claim": name, "model": model, "protocol": protocol, "verdict": verdict, "control": control,
-            "partner_of": partner_of, "decisive_condition": "lead"}  # fmt: skip
+            "partner_of": partner_of, "decisive_condition": "lead", "candidate": candidate}  # fmt: skip
 
 
-def beside(claim, model="m", protocol="p", parting=None, verdict="supported"):
-    return {"claim": claim, "model": model, "protocol": protocol, "verdict": verdict, "parting": parting}
+def beside(claim, model="m", protocol="p", parting=None, verdict="supported", cause="cause supported"):
+    return {"claim": claim, "model": model, "protocol": protocol, "verdict": verdict, "cause": cause,
+            "parting": parting}  # fmt: skip
 
 
 def test_a_partner_is_of_the_same_model_and_protocol():
@@ -110,13 +112,31 @@ def test_a_partner_is_of_the_same_model_and_protocol():
         entry("cause", "something else"),
     ]
     found = partners_of(correlations[0], [*correlations, *elsewhere, *partners])
-    assert found == [beside("cause", parting=BY_LEAD, verdict="refuted"), beside("other")]
+    assert found == [beside("cause", parting=PARTED, verdict="refuted", cause=BY_LEAD), beside("other")]
     assert partners_of(entry("correlation", control=True), partners) == []
 
 
-def test_a_partner_on_other_kinds_of_models_stands_beside_each_row():
+def test_beside_a_claim_about_the_linear_model_stands_what_trained_language_models_do():
     correlation, cause = entry("correlation", model="linear"), entry("cause", "correlation", model="smollm2-135m")
-    assert partners_of(correlation, [correlation, cause]) == [beside("cause", model="smollm2-135m")]
+    untrained = entry("cause", "correlation", model="random:smollm2-135m", verdict="refuted")
+    named = beside("cause", model="smollm2-135m", cause="cause supported on smollm2-135m")
+    assert partners_of(correlation, [correlation, cause, untrained]) == [named]
+
+
+@pytest.mark.parametrize("model", ["random:smollm2-135m", "trained-toy", "recorded:llama-3.1-8b"])
+def test_no_row_of_a_language_model_has_the_verdict_of_another(model):
+    correlation, cause = entry("correlation", model="smollm2-135m"), entry("cause", "correlation", model=model)
+    assert partners_of(correlation, [correlation, cause]) == partners_of(cause, [correlation, cause]) == []
+    recorded = entry("correlation", model=model)
+    assert partners_of(recorded, [recorded, entry("cause", "correlation", model="smollm2-135m")]) == []
+
+
+def test_a_partner_that_found_another_head_parts_from_nothing_and_says_so():
+    correlation = entry("correlation", candidate=[1, 3])
+    [same] = partners_of(correlation, [entry("cause", "correlation", verdict="refuted", candidate=[1, 3])])
+    [other] = partners_of(correlation, [entry("cause", "correlation", verdict="refuted", candidate=[1, 0])])
+    assert same["parting"] == PARTED
+    assert (other["parting"], other["cause"]) == (None, f"{BY_LEAD} of another candidate, L1H0")
 
 
 # the page
@@ -142,7 +162,7 @@ def test_the_row_carries_the_partners_verdict_and_the_section_says_that_they_par
     table = page[: page.index("</table>")]
     link = '<a href="#regression-cause-smollm2-135m-corrected-2">cause: refuted</a>'
     assert f'<small class="warning">{link} — parts</small>' in table
-    assert f"the two part, {BY_LEAD}." in page
+    assert f"the two part, {PARTED}." in page
     assert "Causal partner of <a" in page
 
 
@@ -180,12 +200,13 @@ def test_a_run_puts_both_beside_each_other_whichever_comes_first(pytester):
     written(pytester, "correlation", f"return 2 + {NOISE}")
     result = run(pytester)
     found = entries(pytester)
-    said = "correlation supported, cause refuted by its condition “gain”"
-    recorded = beside("mine/a_cause", "recorded:llama-3.1-8b", "published", said, "refuted")
+    cause = "cause refuted by its “gain”"
+    said = f"correlation supported, {cause}"
+    recorded = beside("mine/a_cause", "recorded:llama-3.1-8b", "published", said, "refuted", cause)
     assert found["correlation"]["partners"] == [recorded]
     assert found["a_cause"]["partners"] == []
     assert (found["a_cause"]["partner_of"], found["correlation"]["partner_of"]) == ("mine/correlation", None)
-    result.stdout.fnmatch_lines([f"*✓ mine/correlation on *; {said} (mine/a_cause on recorded*"])
+    result.stdout.fnmatch_lines([f"*✓ mine/correlation on *; {said} (mine/a_cause)"])
 
 
 def test_a_partner_of_nothing_is_refused_before_anything_runs(pytester):

@@ -29,7 +29,7 @@ def summary_lines(ledger: dict[str, Any]) -> Iterator[str]:
 
 def _cause(partner: dict[str, Any]) -> str:
     """A causal partner's verdict, or where it parts."""
-    return f"{partner['parting'] or 'cause ' + partner['verdict']} ({partner['claim']} on {partner['model']})"
+    return f"{partner['parting'] or partner['cause']} ({partner['claim']})"
 
 
 def _found(entry: dict[str, Any]) -> str:

@@ -122,7 +122,7 @@ def _finding(entry: Entry, name_protocol: bool) -> Finding:
     labels += ["control"] if entry["control"] else []
     labels += [entry["registration"]] if entry["registration"] != "registered" else []
     labels += ["re-analysis"] if entry["reanalysis"] else []
-    labels += [f"cause {one['verdict']}" for one in entry["partners"] if one["parting"]]
+    labels += [one["cause"] for one in entry["partners"] if one["parting"]]
     return Finding(entry["verdict"], tuple(labels), _found(entry))
 
 
