@@ -155,9 +155,10 @@ def test_an_empty_cell_says_why(made):
     named = cells_of(table, "mine/named")
     assert verdicts(named)[PLANTED] == ["refuted"]
     assert named[TWIN]["reason"] == f"named for {PLANTED} alone"
-    assert "mine/weights: it is about the linear model of stories" in table["notes"]
+    assert f"mine/weights: it is about the linear model of stories ({', '.join(table['models'])})" in table["notes"]
     assert "marked slow and left out, unless --claims asks for them: mine/slow" in table["notes"]
-    assert any(re.match("mine/fails: IndexError: .*; named for", note) for note in table["notes"])
+    fails = rf"mine/fails: IndexError: .* \({PLANTED}\); named for {PLANTED} alone \({', '.join(table['models'][1:])}\)"
+    assert any(re.fullmatch(fails, note) for note in table["notes"])
     if not torch.cuda.is_available():
         assert cells_of(table, "mine/loses")[NO_GPU]["reason"] == "needs a GPU, and torch finds none here"
 
@@ -206,6 +207,13 @@ def test_ledgers_give_the_same_table(there, tmp_path, capsys, monkeypatch):
         assert verdicts(cells_of(after, row["claim"])) == verdicts(row["models"])
     assert cells_of(after, "mine/named")[TWIN] == cells_of(before, "mine/named")[TWIN]
     assert cells_of(after, "mine/loses")[NO_GPU] == {"reason": "not measured"}
+    assert after["notes"] == [f"{NO_GPU}: no ledger has it"]
+    few = ["--claims", "*/weights", "--claims", "*/slow", "--claims", "*/named", "--out", str(tmp_path / "few")]
+    assert main(["generality", PLANTED, TWIN, "--from", "out/run/ledger.json", *few]) == 0
+    assert table_in(tmp_path / "few")["notes"] == [
+        f"mine/slow: not measured ({PLANTED}, {TWIN})",
+        f"mine/weights: it is about the linear model of stories ({PLANTED}, {TWIN})",
+    ]
 
 
 def test_without_claims_a_ledger_suffices(made, elsewhere):
@@ -290,11 +298,14 @@ def test_a_default_model_that_is_not_there_is_named_and_left_out(there, monkeypa
 )
 @pytest.mark.usefixtures("there")
 def test_what_cannot_be_made_ends_in_one_line(capfd, arguments, line):
-    before = Path("out/generality.json").read_bytes()
+    before, files = Path("out/generality.json").read_bytes(), set(Path().rglob("*"))
     assert main(["generality", *arguments]) == 2
-    (told,) = capfd.readouterr().err.splitlines()
+    said = capfd.readouterr()
+    (told,) = said.err.splitlines()
     assert line in told
+    assert said.out.strip() == ""
     assert Path("out/generality.json").read_bytes() == before
+    assert set(Path().rglob("*")) == files
 
 
 def test_claims_that_cannot_be_collected_are_named(elsewhere, capfd):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,7 +16,7 @@ from optim_hunter.cases import asked_for, cases_of, protocols_on
 from optim_hunter.claim import Claim, Measure, UserError
 from optim_hunter.items import case_of
 
-QUIET = ("-q", "--no-header", "--no-summary", "-p", "no:cacheprovider", "--assert=plain")
+QUIET = ("-qq", "--no-header", "--no-summary", "-p", "no:cacheprovider", "--assert=plain")
 """Verdicts are told by the table. Assertions stay plain: rewriting warns of packages that are imported already."""
 
 
@@ -84,6 +84,12 @@ class Selection:
         if report.when == "setup" and not report.passed and report.nodeid in self._verdicts:
             told = report.longrepr[2] if isinstance(report.longrepr, tuple) else _error_of(report)
             self.without[self._verdicts[report.nodeid]] = told.removeprefix("Skipped: ")
+
+    def forget_what_did_not_run(self, ran: Set[str]) -> None:
+        """Say nothing of claims that no run decided, unless `patterns` ask for them, nor which of them are slow."""
+        self.slow.clear()
+        if not self.patterns:
+            self.claims = {claim_id: found for claim_id, found in self.claims.items() if claim_id in ran}
 
     def shows(self, claim_id: str, model: str) -> bool:
         """Whether the table has a place for a claim on a model."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -84,7 +85,7 @@ def _run(chosen: argparse.Namespace) -> str:
     )
     _write(table, out)
     console = Console()
-    console.print(terminal(table))
+    console.print(terminal(table, console.width))
     for note in table.notes:
         console.print(note, markup=False, highlight=False)
     return f"table: {out / 'generality.html'}"
@@ -102,13 +103,13 @@ def table_of_run(models: Sequence[str], patterns: Sequence[str], seeds: str | No
 
     known, absent = _known(models)
     selection = Selection(with_nulls(known), patterns)
-    _make(out)
-    ledger = run_claims(CLAIMS if CLAIMS.is_dir() else Path(), selection, seeds, out / "run")
+    with _made(out):
+        ledger = run_claims(CLAIMS if CLAIMS.is_dir() else Path(), selection, seeds, out / "run")
     return _table([ledger], selection, absent)
 
 
 def table_of_ledgers(ledgers: Sequence[Path], models: Sequence[str], patterns: Sequence[str]) -> Table:
-    """The table of runs that exist; its models are those of the ledgers, unless some are named.
+    """The table of runs that exist; its models are those of the ledgers, unless some are named, and so are its claims.
 
     Raises:
         UserError: a file is no ledger, or claims of `claims/` cannot be collected.
@@ -116,10 +117,12 @@ def table_of_ledgers(ledgers: Sequence[Path], models: Sequence[str], patterns: S
     from optim_hunter.evidence.ledger import read_ledger
     from optim_hunter.generality.claims_run import Selection, find_claims
 
-    found = [one["model"] for path in ledgers for one in read_ledger(path)["claims"] if not one["control"]]
+    entries = [one for path in ledgers for one in read_ledger(path)["claims"]]
+    found = [one["model"] for one in entries if not one["control"]]
     selection = Selection(models or nulls_beside(found), patterns)
     if CLAIMS.is_dir():
         find_claims(CLAIMS, selection)
+        selection.forget_what_did_not_run({one["claim"] for one in entries})
     return _table(ledgers, selection, [f"{model}: no ledger has it" for model in models if model not in found])
 
 
@@ -151,13 +154,22 @@ def _twice(ledgers: Iterable[Iterable[Mapping[str, Any]]]) -> Iterator[str]:
 
 
 def _left_out(selection: Selection, shown: set[str]) -> Iterator[str]:
-    """A line for each claim that has a verdict on none of the models, with the reasons, and one for the slow ones."""
+    """The claims that have a verdict on none of the models, a line for each set of reasons, and one for slow ones."""
+    by_reasons: dict[str, list[str]] = {}
     for claim_id in selection.claims:
         if claim_id not in shown:
-            reasons = dict.fromkeys(selection.reason(claim_id, model) for model in selection.models)
-            yield f"{claim_id}: {'; '.join(reasons)}"
+            by_reasons.setdefault(_reasons(selection, claim_id), []).append(claim_id)
+    yield from (f"{', '.join(claims)}: {reasons}" for reasons, claims in by_reasons.items())
     if slow := selection.slow - shown:
         yield f"marked slow and left out, unless --claims asks for them: {', '.join(sorted(slow))}"
+
+
+def _reasons(selection: Selection, claim_id: str) -> str:
+    """Why a claim has no verdict, each reason with its models."""
+    models: dict[str, list[str]] = {}
+    for model in selection.models:
+        models.setdefault(selection.reason(claim_id, model), []).append(model)
+    return "; ".join(f"{reason} ({', '.join(names)})" for reason, names in models.items())
 
 
 def _known(models: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
@@ -217,6 +229,20 @@ def _folder(named: Path | None) -> Path:
     if (out / TABLE).exists() or (out / "run").exists():
         raise UserError(f"{out} holds another table: name another folder with --out")
     return out
+
+
+@contextlib.contextmanager
+def _made(out: Path) -> Iterator[None]:
+    """Make the folder of a run; where the run is refused, what was made for it and is empty goes again."""
+    new = [folder for folder in (out, *out.parents) if not folder.exists()]
+    _make(out)
+    try:
+        yield
+    except UserError:
+        with contextlib.suppress(OSError):  # one that holds something stays
+            for folder in new:
+                folder.rmdir()
+        raise
 
 
 def _make(out: Path) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import rich.table
+from rich.console import Group, RenderableType
+from rich.table import Column
 from rich.text import Text
 
 from optim_hunter.evidence import fragment
@@ -21,14 +23,33 @@ KEPT = ("protocol", "verdict", "sentence", "decisive_condition", "effect", "inte
 """What the JSON keeps of a ledger's entry."""
 
 
-def terminal(table: Table) -> rich.table.Table:
-    """The table for a terminal."""
-    shown = rich.table.Table("claim", show_lines=True)
+NARROWEST = 16
+"""Characters of a terminal's column below which ids and verdicts fall apart."""
+
+
+def terminal(table: Table, width: int) -> RenderableType:
+    """The table for a terminal of so many characters; a list of the same where its columns would be too narrow."""
+    if width < NARROWEST * (1 + len(table.models)):
+        return Group(*(_block(row, table.models) for row in table.rows))
+    shown = rich.table.Table(Column("claim", overflow="fold"), show_lines=True)
     for model in table.models:
-        shown.add_column(Text(visible(model)))
+        shown.add_column(Text(visible(model)), overflow="fold")
     for row in table.rows:
         shown.add_row(Text(_title(row)), *(_coloured(row, model) for model in table.models))
     return shown
+
+
+def _block(row: Row, models: Sequence[str]) -> Text:
+    """A claim, and a line for each verdict on a model, or for why there is none."""
+    text = Text(f"{_title(row)}\n", overflow="fold")
+    for model in models:
+        for one in row.findings(model):
+            text.append(f"  {visible(model)}: ")
+            text.append(visible(one.heading), style=f"bold {COLOURS[one.verdict]}")
+            text.append(f", {visible(one.found)}\n")
+        if not row.findings(model):
+            text.append(f"  {visible(model)}: – {visible(row.cells[model].reason)}\n", style="dim")
+    return text
 
 
 def _title(row: Row) -> str:
