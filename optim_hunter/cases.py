@@ -51,6 +51,11 @@ class Case:
         return str(self.measure.__measure_code__)  # type: ignore[attr-defined]
 
     @property
+    def helper_code(self) -> Mapping[str, str]:
+        """The code of what the measure uses of its own file, as it was when the claim was imported."""
+        return dict(self.measure.__helper_code__)  # type: ignore[attr-defined]
+
+    @property
     def definition_hash(self) -> str:
         """The hash of what is claimed."""
         return definition_hash(self.claim.definition(), self.measure_code)

@@ -159,6 +159,10 @@ class Claim:
     def __post_init__(self) -> None:
         if unknown := self.needs - NEEDS.keys():
             raise UserError(f"{self.id}: no need {sorted(unknown)[0]!r}: choose out of {', '.join(sorted(NEEDS))}")
+        for kind, things in (("quantity", self.quantities), ("protocol", self.protocols)):
+            names = [one.name for one in things]
+            if twice := {name for name in names if names.count(name) > 1}:
+                raise UserError(f"{self.id}: two have the name {sorted(twice)[0]!r}: name each {kind} otherwise")
         if not (self.conditions and self.protocols):
             raise UserError(f"{self.id}: a claim needs a condition that may fail and a protocol to run")
         if self.found_by and self.found_by not in {one.name for one in self.quantities}:
@@ -231,9 +235,60 @@ def measure_code(measure: Measure) -> str:
     function = tree.body[0]
     assert isinstance(function, ast.FunctionDef)
     function.decorator_list = []
-    if ast.get_docstring(function) is not None:
-        function.body = function.body[1:]
-    return ast.unparse(function)
+    return _unparsed(function)
+
+
+def _unparsed(statement: ast.stmt) -> str:
+    """Its code without comments, layout and its own docstring."""
+    if isinstance(statement, Definition) and ast.get_docstring(statement) is not None:
+        statement.body = statement.body[1:] or [ast.Pass()]
+    return ast.unparse(statement)
+
+
+Definition = ast.FunctionDef | ast.ClassDef
+
+
+def helper_code(measure: Measure) -> dict[str, str]:
+    """Name → code of what a measure uses of its own file: functions, classes and constants, those of these as well.
+
+    A plain value that the measure takes from a function around it counts too. What is imported does not: the commit
+    of the registration leads to it.
+    """
+    defined = _defined(ast.parse("".join(inspect.findsource(measure)[0])))
+    found: dict[str, str] = {}
+    asked = _names(ast.parse(measure_code(measure)))
+    while new := asked & defined.keys() - found.keys():
+        for name in new:
+            asked |= set().union(*map(_names, defined[name]))
+            found[name] = "\n".join(map(_unparsed, defined[name]))
+    around = inspect.getclosurevars(measure).nonlocals
+    plain = {name: repr(value) for name, value in around.items() if isinstance(value, str | int | float)}
+    return dict(sorted((found | plain).items()))
+
+
+def _names(tree: ast.AST) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+
+
+def _defined(module: ast.Module) -> dict[str, list[ast.stmt]]:
+    """Name → the statements of a file that define it, at its top level."""
+    defined: dict[str, list[ast.stmt]] = {}
+    for statement in module.body:
+        targets: list[ast.expr] = []
+        if isinstance(statement, Definition):
+            defined.setdefault(statement.name, []).append(statement)
+        elif isinstance(statement, ast.Assign):
+            targets = statement.targets
+        elif isinstance(statement, ast.AnnAssign | ast.AugAssign):
+            targets = [statement.target]
+        for node in (node for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)):
+            defined.setdefault(node.id, []).append(statement)
+    return defined
+
+
+def helpers_hash(helpers: Mapping[str, str]) -> str:
+    """sha256 over `helper_code`."""
+    return hashlib.sha256(json.dumps(helpers, sort_keys=True).encode()).hexdigest()
 
 
 def definition_hash(definition: Mapping[str, Any], code: str) -> str:
@@ -255,6 +310,7 @@ def claim(
     def mark(measure: Measure) -> Measure:
         measure.__claim__ = definition  # type: ignore[attr-defined]
         measure.__measure_code__ = measure_code(measure)  # type: ignore[attr-defined]
+        measure.__helper_code__ = helper_code(measure)  # type: ignore[attr-defined]
         measure.__profile__ = profile  # type: ignore[attr-defined]
         measure.__published_profile__ = published_profile  # type: ignore[attr-defined]
         return measure

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from optim_hunter.amendments import Amendment, amendments
+from optim_hunter.amendments import Amendment, amendments, is_amended
 from optim_hunter.cases import Case
-from optim_hunter.claim import UserError, definition_hash
+from optim_hunter.claim import UserError, definition_hash, helpers_hash
 
 LOCK = "register.lock"
 SCHEMAS = (1, 2)
@@ -71,6 +71,8 @@ def _check(claim_id: str, entry: Entry, needed: Set[str]) -> None:
     digest = entry["definition_hash"]
     if "definition" in entry and definition_hash(entry["definition"], entry["measure"]) != digest:
         raise ValueError(f"the definition of {claim_id} is not the one of its hash")
+    if "helpers" in entry and helpers_hash(entry["helpers"]) != entry["helpers_hash"]:
+        raise ValueError(f"the helpers of {claim_id} are not those of their hash")
 
 
 def register(path: Path, cases: Iterable[Case]) -> Registered:
@@ -90,9 +92,9 @@ def register(path: Path, cases: Iterable[Case]) -> Registered:
     }
     _write(path, {claim_id: _with_commits(path, entry) for claim_id, entry in entries.items()})
     amended = {
-        claim_id: amendments(before[claim_id], case.claim.definition(), case.measure_code)
+        claim_id: amendments(before[claim_id], case.claim.definition(), case.measure_code, case.helper_code)
         for claim_id, case in claims.items()
-        if claim_id in before and before[claim_id]["definition_hash"] != case.definition_hash
+        if claim_id in before and is_amended(before[claim_id], case.definition_hash, case.helper_code)
     }
     return Registered(path, len(claims), tuple(sorted(claims.keys() - before.keys())), amended)
 
@@ -104,10 +106,12 @@ def _entry(before: Entry | None, case: Case, today: str, commit: str) -> dict[st
         "family": case.claim.family,
         "definition": case.claim.definition(),
         "measure": case.measure_code,
+        "helpers": case.helper_code,
+        "helpers_hash": helpers_hash(case.helper_code),
     }
     if before is None:
         return now | {"date": today, "commit": commit, "earlier": []}
-    if before["definition_hash"] == now["definition_hash"]:
+    if not is_amended(before, case.definition_hash, case.helper_code):
         return {"commit": UNCOMMITTED, "earlier": []} | dict(before) | now
     replaced = {key: value for key, value in before.items() if key != "earlier"}
     return now | {"date": today, "commit": commit, "earlier": [*before.get("earlier", []), replaced]}

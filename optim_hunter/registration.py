@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from optim_hunter.amendments import Amendment, amendments
+from optim_hunter.amendments import Amendment, amendments, is_amended
 from optim_hunter.cases import Case, protocols_on
 from optim_hunter.claim import Claim, UserError, Verdict
 from optim_hunter.lock import LOCK, UNCOMMITTED, read_lock
@@ -40,20 +41,38 @@ class Expectation:
 
 
 @dataclass(frozen=True)
+class Replaced:
+    """A registration that another has replaced, and what changed with that."""
+
+    date: str
+    commit: str
+    changes: tuple[Amendment, ...]
+
+
+@dataclass(frozen=True)
 class Standing:
-    """How a claim stands to what was registered of it, when and at which commit; None where nothing was."""
+    """How a claim stands to what was registered of it, when and at which commit; None where nothing was.
+
+    `earlier` are the registrations that were replaced since the claim's first, oldest first.
+    """
 
     label: Literal["registered", "amended", "unregistered"]
     date: str | None = None
     commit: str | None = None
     amendments: tuple[Amendment, ...] = ()
+    earlier: tuple[Replaced, ...] = ()
 
     def entry(self) -> dict[str, Any]:
         """The same as a part of a ledger's entry."""
         if self.date is None:
             return {"registration": self.label}
         changed = {"amendments": [asdict(one) for one in self.amendments]} if self.amendments else {}
-        return {"registration": self.label, "registered": {"date": self.date, "commit": self.commit}} | changed
+        before = {"earlier": [asdict(one) for one in self.earlier]} if self.earlier else {}
+        return {
+            "registration": self.label,
+            "registered": {"date": self.date, "commit": self.commit, **before},
+            **changed,
+        }
 
 
 @dataclass(frozen=True)
@@ -77,10 +96,11 @@ class Registrations:
         entry = self.locked.get(case.claim.id)
         if entry is None:
             return Standing("unregistered")
-        date, commit = entry["date"], entry.get("commit", UNCOMMITTED)
-        if entry["definition_hash"] == case.definition_hash:
-            return Standing("registered", date, commit)
-        return Standing("amended", date, commit, amendments(entry, case.claim.definition(), case.measure_code))
+        date, commit, earlier = entry["date"], entry.get("commit", UNCOMMITTED), tuple(_replaced(entry))
+        if not is_amended(entry, case.definition_hash, case.helper_code):
+            return Standing("registered", date, commit, earlier=earlier)
+        changed = amendments(entry, case.claim.definition(), case.measure_code, case.helper_code)
+        return Standing("amended", date, commit, changed, earlier)
 
     def check_expected(self, collected: Mapping[str, Claim]) -> None:
         """Refuse an expectation about a claim or protocol that does not exist, or about a corpus that is not read.
@@ -102,6 +122,14 @@ class Registrations:
         families = {claim.id: claim.family for claim in collected}
         families |= {claim_id: entry["family"] for claim_id, entry in self.locked.items()}
         return dict(Counter(families.values()))
+
+
+def _replaced(entry: Mapping[str, Any]) -> Iterator[Replaced]:
+    """The earlier registrations of an entry, each with what changed in the one after it."""
+    for was, now in itertools.pairwise((*entry.get("earlier", ()), entry)):
+        known = "definition" in now
+        changes = amendments(was, now["definition"], now["measure"], now.get("helpers")) if known else ()
+        yield Replaced(was["date"], was.get("commit", UNCOMMITTED), changes)
 
 
 def read_registrations(root: Path) -> Registrations:

@@ -15,7 +15,7 @@ import fixtures.imported  # noqa: F401
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.amendments import Amendment, amendments
 from optim_hunter.cases import Case
-from optim_hunter.claim import UserError, definition_hash, measure_code
+from optim_hunter.claim import UserError, definition_hash, helper_code, measure_code
 from optim_hunter.lock import LOCK, UNCOMMITTED, commit_of, read_lock, register
 from optim_hunter.registration import read_registrations
 from optim_hunter.tasks.regression import RegressionTask
@@ -39,13 +39,25 @@ def another(observation):
     return -observation.prediction
 
 
+FACTOR = 2
+
+
+def doubled(value):
+    """Twice a number."""
+    return FACTOR * value
+
+
+def helped(observation):
+    return doubled(observation.prediction)
+
+
 def case_of(definition, measured=measure):
     return Case(definition, claim(definition)(measured), definition.protocols[0], "recorded:llama-3.1-8b", (0,), True)
 
 
 def changed(now, was=CLAIM, measured=measure):
     registered = {"definition": json.loads(json.dumps(was.definition())), "measure": measure_code(measure)}
-    return amendments(registered, now.definition(), measure_code(measured))
+    return amendments(registered, now.definition(), measure_code(measured), {})
 
 
 # What changed
@@ -58,6 +70,10 @@ def changed(now, was=CLAIM, measured=measure):
         ({"conditions": (replace(GAIN, smallest_effect=1.0), LEAD)}, ["smallest_effect of 'gain': 0.0 → 1.0"]),
         ({"conditions": (replace(GAIN, smallest_effect=0), LEAD)}, ["smallest_effect of 'gain': 0.0 → 0"]),
         ({"conditions": (LEAD, GAIN)}, ['order of conditions: ["gain", "lead"] → ["lead", "gain"]']),
+        ({"conditions": (LEAD, replace(GAIN, name="more"), GAIN)},
+         ['order of conditions: ["gain", "lead"] → ["lead", "more", "gain"]',
+          "'more': not stated → " + json.dumps({"name": "more", "quantity": "a number", "smallest_effect": 0.0,
+                                               "unit": "units"})]),
         ({"conditions": (GAIN, replace(LEAD, statistic="median"))}, ["statistic of 'lead': not stated → \"median\""]),
         ({"found_by": "gain"}, ['found_by: not stated → "gain"']),
         ({"controls": {"planted:late-mlp": Verdict.REFUTED}},
@@ -82,6 +98,59 @@ def test_changed_code_is_named_in_a_line_and_kept_whole():
     (amendment,) = changed(CLAIM, measured=another)
     assert str(amendment) == "the measure's code changed"
     assert (amendment.was, amendment.now) == (measure_code(measure), measure_code(another))
+
+
+def test_helpers_are_what_a_measure_uses_of_its_own_file():
+    assert helper_code(helped) == {"FACTOR": "FACTOR = 2", "doubled": "def doubled(value):\n    return FACTOR * value"}
+    assert helper_code(measure) == {}
+
+
+def test_a_plain_value_from_around_a_measure_is_a_helper():
+    def around(factor):
+        return lambda_of(factor)
+
+    def lambda_of(factor):
+        def measured(observation):
+            return factor * observation.prediction
+
+        return measured
+
+    assert helper_code(around(3)) == {"factor": "3"}
+
+
+def test_a_changed_helper_is_told_and_does_not_touch_the_hash(tmp_path):
+    case = case_of(CLAIM, helped)
+    register(tmp_path / LOCK, [case])
+    helped.__helper_code__ = {"FACTOR": "FACTOR = 3", "halved": "def halved(value): ..."}
+    standing = read_registrations(tmp_path).standing(case)
+    assert standing.label == "amended"
+    assert list(map(str, standing.amendments)) == [
+        "helper FACTOR changed", "helper doubled removed", "helper halved added",
+    ]  # fmt: skip
+    assert "  helper FACTOR changed" in register(tmp_path / LOCK, [case]).lines()
+    again = read_registrations(tmp_path).standing(case)
+    assert (again.label, again.earlier[0].changes) == ("registered", standing.amendments)
+    (entry,) = read_lock(tmp_path / LOCK).values()
+    assert entry["earlier"][0]["definition_hash"] == entry["definition_hash"]
+
+
+def test_an_entry_without_helpers_is_completed_and_keeps_its_date(tmp_path):
+    case = case_of(CLAIM, helped)
+    register(tmp_path / LOCK, [case])
+    content = json.loads((tmp_path / LOCK).read_text())
+    entry = content["claims"]["mine/claim"]
+    known = {key: entry.pop(key) for key in ("helpers", "helpers_hash")}
+    entry["date"] = "2025-03-01"
+    (tmp_path / LOCK).write_text(json.dumps(content))
+    assert read_registrations(tmp_path).standing(case).label == "registered"
+    assert list(register(tmp_path / LOCK, [case]).lines()) == [f"registered 1 claims in {tmp_path / LOCK}"]
+    assert read_lock(tmp_path / LOCK) == {"mine/claim": entry | known}
+
+
+@pytest.mark.parametrize("part", ["conditions", "shown", "protocols"])
+def test_two_things_of_one_name_are_refused(part):
+    with pytest.raises(UserError, match=r"mine/claim: two have the name '(gain|corrected)': name each"):
+        replace(CLAIM, **{part: (CORRECTED, CORRECTED) if part == "protocols" else (GAIN, GAIN)})
 
 
 conditions = st.lists(
@@ -152,6 +221,8 @@ def test_a_lock_of_schema_1_is_completed_and_keeps_its_dates(tmp_path):
         (lambda lock: lock["claims"]["mine/claim"].pop("family"), "mine/claim has no family"),
         (lambda lock: lock["claims"]["mine/claim"]["definition"].update(alpha=0.1), "is not the one of its hash"),
         (lambda lock: lock["claims"]["mine/claim"].update(measure="return 1"), "is not the one of its hash"),
+        (lambda lock: lock["claims"]["mine/claim"]["helpers"].update(a="1"), "helpers .* not those of their hash"),
+        (lambda lock: lock["claims"]["mine/claim"].pop("helpers_hash"), "'helpers_hash'"),
         (lambda lock: lock["claims"]["mine/claim"]["earlier"].append({}), "mine/claim has no date"),
         (lambda lock: lock["claims"].update({"mine/claim": []}), "cannot be read"),
     ],
@@ -294,6 +365,15 @@ def test_an_amended_claim_tells_what_changed_in_terminal_ledger_and_page(pyteste
     page = (pytester.path / "after/evidence.html").read_text()
     assert "Amended since it was registered on" in page
     assert page.count(">amended</span>") == 2
+    assert "return &#39;&lt;b&gt;&#39;.count" in page
+    run(pytester, "--claims-register")
+    told = run(pytester, "--claims-out=again").stdout
+    told.fnmatch_lines(["*mine/holds*; registered again, 1 earlier"])
+    (earlier,) = only_entry(pytester.path / "again")["registered"]["earlier"]
+    assert earlier["changes"] == entry["amendments"]
+    page = (pytester.path / "again/evidence.html").read_text()
+    assert "Registered again: what was registered on" in page
+    assert page.count(">registered again</span>") == 2
     assert "return &#39;&lt;b&gt;&#39;.count" in page
 
 

@@ -33,8 +33,15 @@ def _cause(partner: dict[str, Any]) -> str:
 
 
 def _found(entry: dict[str, Any]) -> str:
-    amended = f"; amended since {entry['registered']['date']}" if entry["registration"] == "amended" else ""
+    standing = _standing(entry)
     if entry["p_adjusted"] is None:
-        return f"{entry['sentence']}{amended}"
+        return f"{entry['sentence']}{standing}"
     label = " re-analysis;" if entry["reanalysis"] else ""
-    return f"{entry['sentence']};{label} adjusted p {probability(entry['p_adjusted'])}{amended}"
+    return f"{entry['sentence']};{label} adjusted p {probability(entry['p_adjusted'])}{standing}"
+
+
+def _standing(entry: dict[str, Any]) -> str:
+    """That a claim is another than the one registered, or than the one registered first."""
+    amended = f"; amended since {entry['registered']['date']}" if entry["registration"] == "amended" else ""
+    earlier = len(entry.get("registered", {}).get("earlier", ()))
+    return f"{amended}; registered again, {earlier} earlier" if earlier else amended
