@@ -7,7 +7,7 @@ import pytest
 from test_choices_language import MODELS
 
 from optim_hunter.claim import NoValue, UserError
-from optim_hunter.measures.replaced import drop_leads, log_odds_drop
+from optim_hunter.measures.replaced import drop_by_replacement, drop_leads, log_odds_drop
 from optim_hunter.observe.choices import LinearChooser
 from optim_hunter.observe.choices_language import KeptChoices
 from optim_hunter.observe.engine import Engine
@@ -96,6 +96,17 @@ def test_drops_are_differences_of_log_odds():
     lost = np.log(kept / without)
     np.testing.assert_allclose(drop_leads(seen, " and"), lost[0] - lost[1:])
     assert (drop_leads(seen, " so") < 0).all()
+
+
+def test_the_drop_of_each_replacement_has_their_mean():
+    logits = np.random.default_rng(7).normal(size=(3, 4, 3))
+    kept, *without = (one - np.logaddexp.reduce(one, axis=1, keepdims=True) for one in logits)
+    seen = ReplacedTokenObservation(0, GROUP, kept, np.array(without), (" the", "."), {})
+    drops = drop_by_replacement(seen, " so")
+    first = ReplacedTokenObservation(0, GROUP, kept, np.array(without[:1]), (" the",), {})
+    assert drops['" the"'] == pytest.approx(log_odds_drop(first, " so"))
+    assert list(drops) == ['" the"', '"."']
+    assert np.mean([*drops.values()]) == pytest.approx(log_odds_drop(seen, " so"))
 
 
 # planted choosers

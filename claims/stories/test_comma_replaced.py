@@ -1,8 +1,10 @@
 """A comma before the conjunction makes a language model expect " but": replaced, it does so less."""
 
+from functools import partial
+
 from fixtures.held_out import MODELS, SOURCE
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
-from optim_hunter.measures.replaced import drop_leads, log_odds_drop
+from optim_hunter.measures.replaced import drop_by_replacement, drop_leads, log_odds_drop
 from optim_hunter.tasks.held_out import ReplacedTokenTask
 
 COMMA_REPLACED = Claim(
@@ -42,6 +44,6 @@ COMMA_REPLACED = Claim(
 )
 
 
-@claim(COMMA_REPLACED)
+@claim(COMMA_REPLACED, profile=partial(drop_by_replacement, word=" but"))
 def test_comma_replaced(observation):
     return {"drop": log_odds_drop(observation, " but"), "lead": drop_leads(observation, " but")}

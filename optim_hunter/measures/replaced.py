@@ -17,6 +17,13 @@ def log_odds_drop(observation: ReplacedTokenObservation, word: str) -> float:
     return float(np.mean(_log_odds(observation.kept, place) - _log_odds(observation.replaced, place)))
 
 
+def drop_by_replacement(observation: ReplacedTokenObservation, word: str) -> dict[str, float]:
+    """`log_odds_drop` of each replacement alone, by its text in quotes."""
+    place = observation.group.index(word)
+    drops = (_log_odds(observation.kept, place) - _log_odds(observation.replaced, place)).mean(axis=1)
+    return {f'"{text}"': float(drop) for text, drop in zip(observation.replacements, drops, strict=True)}
+
+
 def drop_leads(observation: ReplacedTokenObservation, word: str) -> Float[np.ndarray, "other_word"]:
     """What a word's log-probability loses minus what that of each other word of the group loses (nats)."""
     place = observation.group.index(word)
