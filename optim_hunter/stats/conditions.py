@@ -32,7 +32,7 @@ def mean_test(values: Float[np.ndarray, "seed"], smallest_effect: float, alpha: 
 
     Of the t tests that `skewness` reckons with each must agree, so that p is the largest of theirs, and the interval
     spans all of theirs. Numbers without any spread (beyond rounding) are decided by their common value, with a p of 0
-    or 1: no error can be estimated from them, so that this is right only of what is deterministic, as planted models are.
+    or 1: no error can be estimated from them, so that this is right only of what is deterministic.
 
     Args:
         values: numbers of seeds, or the pseudo-values of a statistic over seeds.
