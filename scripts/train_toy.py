@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -329,13 +330,24 @@ def export(training: Training, out: Path) -> None:
     (out / "training.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
+def make_folder(option: str, folder: Path) -> None:
+    """Make a folder before the training, so that none of it is lost for want of a place."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SystemExit(f"{option} {folder} cannot be written ({error.strerror}): name another folder") from None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder of checkpoint and log")
     parser.add_argument("--out", type=Path, required=True, help="folder of the finished model")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the first weights; data are the same (default: 0)")
     arguments = parser.parse_args()
-    arguments.work.mkdir(parents=True, exist_ok=True)
+    for option, folder in (("--work", arguments.work), ("--out", arguments.out)):
+        make_folder(option, folder)
     training = Training(Recipe(seed=arguments.seed))
     training.resume(arguments.work)
     training.run(arguments.work)

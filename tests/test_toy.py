@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,15 @@ def test_a_stopped_training_goes_on_where_it_was(tmp_path):
         torch.testing.assert_close(first, second)
     with pytest.raises(SystemExit, match="holds a run of another recipe"):
         train_toy.Training(train_toy.Recipe()).resume(tmp_path)
+
+
+@pytest.mark.parametrize("option", ["--work", "--out"])
+def test_a_folder_that_cannot_be_made_ends_the_training_before_it_begins(tmp_path, monkeypatch, option):
+    folders = {"--work": tmp_path / "work", "--out": tmp_path / "out"} | {option: Path("/dev/null/x")}
+    monkeypatch.setattr(sys, "argv", ["train_toy.py", *(str(one) for pair in folders.items() for one in pair)])
+    monkeypatch.setattr(train_toy, "Training", lambda _: pytest.fail("the training began"))
+    with pytest.raises(SystemExit, match=f"^{option} /dev/null/x cannot be written .*: name another folder$"):
+        train_toy.main()
 
 
 def test_seeds_of_claims_training_and_trials_are_apart():

@@ -211,7 +211,9 @@ def _unknown(name: str) -> UserError:
         return UserError(f"model {name!r}: there is no such folder, and {pinned}")
     close = difflib.get_close_matches(name, ENTRIES, n=1)
     guess = f"did you mean {close[0]}? " if close else ""
-    return UserError(f"unknown model {name!r}", f"{guess}known are {', '.join(known_names())}")
+    prefix = name[: name.find(":") + 1]
+    alike = [known for known in known_names() if prefix and known.startswith(prefix)]
+    return UserError(f"unknown model {name!r}", f"{guess}known are {', '.join(alike or known_names())}")
 
 
 def recorded_predictions(name: str) -> dict[str, Any]:
