@@ -68,6 +68,7 @@ def test_patches_of_a_batch_are_interventions_on_each_prompt(name):
         assert [shown.difference, shown.changed] == pytest.approx([plain[0], changed[0]], abs=1e-3)
         np.testing.assert_allclose(shown.noising.ravel(), plain[0] - plain[1:], atol=2e-3)
         np.testing.assert_allclose(shown.denoising.ravel(), changed[1:] - changed[0], atol=2e-3)
+        assert np.abs(shown.noising - shown.denoising).max() > 3e-3  # one in the place of the other is seen
 
 
 def test_together_shows_what_alone_shows(spelling_model):
