@@ -58,6 +58,7 @@ def expected(engine, task, seed, pair, answer):
 def test_patches_of_a_batch_are_interventions_on_each_prompt(name):
     model = language_model(random_model(VOUCHED[name]))
     passes = pass_over(model, {TASK: Asked(NEEDS, {0, 1, 2, 3})})
+    gaps = []
     for seed in (0, 3):
         observed = passes.observe(TASK, seed)
         baseline = answer_tokens(model, pose(model, TASK, seed), float(observed.episode.outputs.mean()))
@@ -68,7 +69,8 @@ def test_patches_of_a_batch_are_interventions_on_each_prompt(name):
         assert [shown.difference, shown.changed] == pytest.approx([plain[0], changed[0]], abs=1e-3)
         np.testing.assert_allclose(shown.noising.ravel(), plain[0] - plain[1:], atol=2e-3)
         np.testing.assert_allclose(shown.denoising.ravel(), changed[1:] - changed[0], atol=2e-3)
-        assert np.abs(shown.noising - shown.denoising).max() > 3e-3  # one in the place of the other is seen
+        gaps.append(np.abs(shown.noising - shown.denoising).max())
+    assert max(gaps) > 3e-3  # above the tolerance: one in the place of the other would be seen
 
 
 def test_together_shows_what_alone_shows(spelling_model):
