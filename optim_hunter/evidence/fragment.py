@@ -23,6 +23,7 @@ import jinja2
 from markupsafe import Markup
 
 from optim_hunter.evidence import text
+from optim_hunter.evidence.code_lines import changed_lines
 from optim_hunter.evidence.figures import Figure
 
 IN_NOTES = "OPTIM_HUNTER_NOTES"
@@ -169,6 +170,7 @@ def _environment() -> jinja2.Environment:
         "raw": lambda name: Markup(template_text(name)),
         "plotly": _packed_plotly,
         "estimate": text.estimate,
+        "changed_lines": changed_lines,
     }
     return environment
 
