@@ -34,7 +34,7 @@ class Registered:
 
     def lines(self) -> Iterator[str]:
         """What was done, for a terminal."""
-        yield f"registered {self.claims} claims in {self.path}"
+        yield f"{'registered' if self.new or self.amended else 'unchanged:'} {self.claims} claims in {self.path}"
         if self.new:
             yield f"new: {', '.join(self.new)}"
         for claim_id, changed in self.amended.items():

@@ -143,7 +143,7 @@ def test_an_entry_without_helpers_is_completed_and_keeps_its_date(tmp_path):
     entry["date"] = "2025-03-01"
     (tmp_path / LOCK).write_text(json.dumps(content))
     assert read_registrations(tmp_path).standing(case).label == "registered"
-    assert list(register(tmp_path / LOCK, [case]).lines()) == [f"registered 1 claims in {tmp_path / LOCK}"]
+    assert list(register(tmp_path / LOCK, [case]).lines()) == [f"unchanged: 1 claims in {tmp_path / LOCK}"]
     assert read_lock(tmp_path / LOCK) == {"mine/claim": entry | known}
 
 
@@ -204,7 +204,7 @@ def test_a_lock_of_schema_1_is_completed_and_keeps_its_dates(tmp_path):
     lock.write_text(json.dumps({"schema": 1, "claims": {"mine/claim": entry, "mine/deleted": deleted}}))
     (unknown,) = read_registrations(tmp_path).standing(case_of(replace(CLAIM, alpha=0.01))).amendments
     assert str(unknown) == "definition: not kept when it was registered → as the claim states it"
-    assert list(register(lock, [case]).lines()) == [f"registered 1 claims in {lock}"]
+    assert list(register(lock, [case]).lines()) == [f"unchanged: 1 claims in {lock}"]
     now = read_lock(lock)
     assert entry.items() <= (now["mine/claim"] | {"earlier": [gone]}).items()
     assert now["mine/claim"]["earlier"] == [gone | {"commit": UNCOMMITTED}]
@@ -367,6 +367,7 @@ def test_an_amended_claim_tells_what_changed_in_terminal_ledger_and_page(pyteste
     assert page.count(">amended</span>") == 2
     assert "return &#39;&lt;b&gt;&#39;.count" in page
     run(pytester, "--claims-register")
+    run(pytester, "--claims-register").stdout.fnmatch_lines(["unchanged: 1 claims in *register.lock"])
     told = run(pytester, "--claims-out=again").stdout
     told.fnmatch_lines(["*mine/holds*; registered again, 1 earlier"])
     (earlier,) = only_entry(pytester.path / "again")["registered"]["earlier"]
