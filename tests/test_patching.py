@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from test_claim_files import MEASURES
 
 from fixtures.architectures import VOUCHED, random_model
 from fixtures.models import language_model
@@ -19,6 +20,8 @@ from optim_hunter.observe.observation import Patching
 from optim_hunter.observe.plan import Asked
 from optim_hunter.observe.posed import answer_tokens, pose, pose_changed
 from optim_hunter.observe.regression import RegressionPass
+from optim_hunter.stats.decision import SeedNumber, examine
+from optim_hunter.stats.verdict import verdict_of
 from optim_hunter.tasks.datasets import dataset
 from optim_hunter.tasks.regression import RegressionTask, draw, with_another_last_example
 
@@ -104,3 +107,17 @@ def test_effects_are_counted_in_the_direction_of_the_change():
     assert [seen[name].tolist() for name in ("noising", "denoising", "direct")] == [[3.0, 3.0], [6.0, 3.0], [2.0, 3.0]]
     assert seen["change"] == 3.0
     assert seen["noising lead"].tolist() == [[4.0, 3.5], [3.0, 3.0]]
+
+
+@pytest.mark.parametrize(("carried", "rivals", "verdict"), [(1.0, 0.0, "supported"), (0.0, 0.0, "refuted"),
+                                                            (1.0, 1.0, "refuted")])  # fmt: skip
+@pytest.mark.parametrize("size", [0.03, 3.0])
+def test_what_is_carried_decides_however_small_the_change(carried, rivals, verdict, size):
+    generator = np.random.default_rng(3)
+    numbers = []
+    for seed, change in enumerate(generator.normal(0, size, 60)):
+        runs = np.full((2, 4), rivals * change) + generator.normal(0, size / 10, (2, 4))
+        runs[1, -1] = carried * change
+        numbers.append(SeedNumber(seed, late_mlp_patched(Patching(5.0, 5.0 - change, runs, runs, runs, width=1))))
+    combined = examine(MEASURES["regression/example-patched"].__claim__, numbers, None, None).combined
+    assert verdict_of(combined.p, combined.p_refuted, combined.n, 0.05) == verdict
