@@ -25,15 +25,22 @@ def page(found: Mapping[str, Sequence[Row]]) -> str:
         rates=_rates(found["rows"]),
         wrong="; ".join(map(_label, filter(too_often_wrong, found["rows"]))) or "none",
         coverage=_coverage(found["rows"]),
+        uncovered="; ".join(map(_label, filter(covers_too_little, found["rows"]))) or "none",
         power=_power(found["power"]),
+        power_runs=f"{found['power'][0]['runs']:,}",
         stopping=_stopping(found["stopping"]),
-        runs=found["stopping"][0]["runs"],
+        runs=f"{found['stopping'][0]['runs']:,}",
     )
 
 
 def too_often_wrong(row: Row) -> bool:
     """Whether a rate of false verdicts lies above α beyond Monte-Carlo error."""
     return any(row[f"{kind}_interval"][0] > row["alpha"] for kind in ("false_supported", "false_refuted"))
+
+
+def covers_too_little(row: Row) -> bool:
+    """Whether its intervals hold the truth less often than they promise, beyond Monte-Carlo error."""
+    return row["coverage"] is not None and row["coverage_interval"][1] < row["nominal_coverage"]
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -53,7 +60,7 @@ def _rates(rows: Sequence[Row]) -> str:
         row["test"], row["null"], f"{row['runs']:,}",
         _share(row["false_supported"], row["false_supported_interval"]),
         _share(row["false_refuted"], row["false_refuted_interval"]),
-        _share(row["power"]), f"{row['effect_of_power']:g}",
+        _share(row["power"], row["power_interval"]), f"{row['effect_of_power']:g}",
     ] for row in rows))  # fmt: skip
 
 
@@ -68,15 +75,15 @@ def _power(points: Sequence[Row]) -> str:
     effects = sorted({point["effect"] for point in points})
     rows = []
     for name, curve in _curves(points).items():
-        rows.append([name, *(_share(curve[effect]) for effect in effects)])
+        rows.append([name, *(_share(curve[effect]["power"], curve[effect]["power_interval"]) for effect in effects)])
     return _table(["seeds; effect in standard deviations", *(f"{effect:g}" for effect in effects)], rows)
 
 
-def _curves(points: Sequence[Row]) -> dict[str, dict[float, float]]:
-    curves: dict[str, dict[float, float]] = {}
+def _curves(points: Sequence[Row]) -> dict[str, dict[float, Row]]:
+    curves: dict[str, dict[float, Row]] = {}
     for point in points:
         name = "sequential, up to 100 seeds" if point["test"] == "sequential" else f"{point['seeds']} seeds"
-        curves.setdefault(name, {})[point["effect"]] = point["power"]
+        curves.setdefault(name, {})[point["effect"]] = point
     return curves
 
 
@@ -170,7 +177,7 @@ def _power_figure(points: Sequence[Row]) -> go.Figure:
     for index, (name, curve) in enumerate(_curves(points).items()):
         sequential = name.startswith("sequential")
         line = {"color": RED, "dash": "dash"} if sequential else {"color": SHADES[index]}
-        share = [100 * power for power in curve.values()]
+        share = [100 * point["power"] for point in curve.values()]
         figure.add_scatter(x=list(curve), y=share, name=name, mode="lines+markers", line=line)
     figure.update_layout(
         xaxis={"title": "effect above the smallest, in standard deviations of a seed’s number", "range": [0, 1.02]},

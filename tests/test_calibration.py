@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.calibrate import DOCS, equivalence_row, row_of, tally, too_often_wrong
+from benchmarks.calibrate import DOCS, covers_too_little, equivalence_row, row_of, tally, too_often_wrong
 from benchmarks.calibration_nulls import GAINS, NULLS, Null, gains, recorded_gains, single
 
 SHORT = {
@@ -21,6 +21,7 @@ CHOSEN = [null for null in NULLS if null.test in SHORT and "24" not in null.name
 def test_no_claim_at_its_smallest_effect_is_called_too_often(null):
     row = row_of(null, SHORT[null.test], power_runs=20)
     assert not too_often_wrong(row)
+    assert not covers_too_little(row)
     assert row["power"] > max(row["false_supported"], 0.2)
 
 
@@ -33,7 +34,9 @@ def test_an_equivalence_at_its_margin_is_not_called_too_often():
 def test_a_liberal_test_is_found_out():
     """Gains a fifth of a standard deviation above the smallest effect, said to be at it."""
     biased = Null("t", "biased", lambda generator, shift: (single(gains(generator, 100, shift + 0.2)), None), GAINS)
-    assert too_often_wrong(row_of(biased, 100, power_runs=1))
+    row = row_of(biased, 100, power_runs=1)
+    assert too_often_wrong(row)
+    assert covers_too_little(row)
 
 
 def test_a_tally_is_the_same_each_time_and_has_its_truth():
@@ -54,4 +57,4 @@ def test_the_kept_rates_are_of_these_nulls_and_none_is_too_high():
     for row in rows:
         assert row["runs"] >= (1000 if row["test"].startswith("sequential") else 2000)
         assert all(0 <= row[rate] <= 1 for rate in ("false_supported", "false_refuted", "alpha", "power"))
-    assert not [row["null"] for row in rows if too_often_wrong(row)]
+    assert not [row["null"] for row in rows if too_often_wrong(row) or covers_too_little(row)]
