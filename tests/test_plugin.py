@@ -145,7 +145,7 @@ def test_a_number_that_is_not_finite_is_missing(pytester, claims):
 )
 def test_what_is_expected_is_held_at_the_registered_seeds(pytester, claims, body, expected, outcome):
     claims(known=body)
-    expect(pytester, expected)
+    expect(pytester, expected, 'reason = "lost"' if expected == "invalid" else "")
     run(pytester).assert_outcomes(**outcome)
     assert entries(pytester)["known"]["expected"] == expected
 
@@ -163,10 +163,10 @@ def test_with_fewer_seeds_inconclusive_is_allowed_and_a_reversal_is_not(pytester
     run(pytester, "--claims-seeds", seeds).assert_outcomes(**outcome)
 
 
-def expect(pytester, verdict):
+def expect(pytester, verdict, more=""):
     (pytester.path / "expected.toml").write_text(
         f'[[expected]]\nclaim = "mine/known"\nmodel = "recorded:llama-3.1-8b"\nprotocol = "published"\n'
-        f'verdict = "{verdict}"\n'
+        f'verdict = "{verdict}"\n{more}\n'
     )
 
 
