@@ -62,6 +62,7 @@ EXAMPLE_PATCHED = Claim(
         "planted:late-mlp-twin": Verdict.REFUTED,
         "planted:erased-mlp": Verdict.REFUTED,  # late-mlps-dominate is supported on it
     },
+    seeds="0-39",  # a seed costs up to three times what that of its correlation does
     made_about=LLAMA,
     seen_seeds="0-99",
     partner_of="regression/late-mlps-dominate",
