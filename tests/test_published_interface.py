@@ -101,7 +101,7 @@ def test_padded_tokens_are_the_prompt_with_zeros_after_its_numbers(name, case):
     assert (tokens == model.tokenizer.bos_token_id).sum() == 1
 
 
-@pytest.mark.parametrize("name", set(READERS) - {"GPT-2's splits"})
+@pytest.mark.parametrize("name", sorted(READERS.keys() - {"GPT-2's splits"}))
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_without_its_zeros_a_padded_prompt_is_the_text_as_the_model_reads_it(name, template):
     """But for GPT-2, which reads a number together with the space before it."""
