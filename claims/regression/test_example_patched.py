@@ -1,6 +1,6 @@
 """The late MLPs carry what an example does to the answer: patched from a prompt with another one, they change it."""
 
-from fixtures.protocols import LLAMA, MODELS, SOURCE
+from fixtures.protocols import INTERVENED_ON, LLAMA, SOURCE
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.measures.ablation import late_mlp_patched
 from optim_hunter.tasks.regression import RegressionTask
@@ -52,7 +52,7 @@ EXAMPLE_PATCHED = Claim(
         Protocol(
             "corrected",
             RegressionTask("friedman_2", examples=25),
-            models=MODELS,
+            models=INTERVENED_ON,
             note="25 examples, the last of which is put beside the seed's next row; mean baseline's token against the "
             "model's own, at the first token where the two answers differ",
         ),

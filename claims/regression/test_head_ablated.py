@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from fixtures.protocols import LLAMA, LOOKS_AT_OUTPUTS, MODELS, SOURCE
+from fixtures.protocols import INTERVENED_ON, LLAMA, LOOKS_AT_OUTPUTS, SOURCE
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.measures.ablation import head_drop, head_drop_leads
 from optim_hunter.measures.attention import above_median_head, output_mass_lead, output_preference
@@ -39,7 +39,7 @@ HEAD_ABLATED = Claim(
     ),
     needs=frozenset({"attention", "head_ablation"}),
     family="regression-causal",
-    protocols=(Protocol("corrected", TASK, models=MODELS, note=NOTE),),
+    protocols=(Protocol("corrected", TASK, models=INTERVENED_ON, note=NOTE),),
     controls=CONTROLS,
     control_seeds="0-47",
     made_about=LLAMA,

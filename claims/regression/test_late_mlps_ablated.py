@@ -1,6 +1,8 @@
 """The late MLPs carry the answer: without what they write it falls."""
 
-from fixtures.protocols import ATTRIBUTION_PROTOCOLS, LLAMA, SOURCE
+from dataclasses import replace
+
+from fixtures.protocols import ATTRIBUTION_PROTOCOLS, INTERVENED_ON, LLAMA, SOURCE
 from optim_hunter import Claim, Condition, Verdict, claim
 from optim_hunter.measures.ablation import (
     late_mlp_direct_effect,
@@ -45,7 +47,7 @@ LATE_MLPS_ABLATED = Claim(
     ),
     needs=frozenset({"attribution", "block_ablation"}),
     family="regression-causal",
-    protocols=ATTRIBUTION_PROTOCOLS,
+    protocols=tuple(replace(protocol, models=INTERVENED_ON) for protocol in ATTRIBUTION_PROTOCOLS),
     controls={
         "planted:late-mlp": Verdict.SUPPORTED,
         "planted:late-mlp-twin": Verdict.REFUTED,

@@ -1,6 +1,6 @@
 """The model uses which output belongs to which example: permuted, they help it less."""
 
-from fixtures.protocols import LLAMA, MODELS, SOURCE
+from fixtures.protocols import INTERVENED_ON, LLAMA, SOURCE
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.measures.prediction import absolute_error_gain, permutation_loss
 from optim_hunter.tasks.regression import RegressionTask
@@ -33,7 +33,7 @@ OUTPUTS_PERMUTED = Claim(
         Protocol(
             "corrected",
             RegressionTask("friedman_2", examples=25),
-            models=MODELS,
+            models=INTERVENED_ON,
             note="25 examples, every answer parsed strictly; one permutation a seed",
         ),
     ),
