@@ -1,4 +1,4 @@
-# Two commands: `make evidence` runs the claims (ARGUMENTS goes to pytest), `make test` tests the package. Both set up what they
+# Two commands: `make evidence` runs the claims, `make test` tests the package. Both set up what they
 # need. `make notes` builds the page of docs/notes.md, `make calibrate` docs/calibration.md with its pictures.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -7,7 +7,7 @@ CLAIMS := $(BIN)/python -m pytest claims/
 
 .PHONY: evidence evidence-all notes test test-slow calibrate lint setup
 evidence: setup
-	$(CLAIMS) -m "cpu and not slow" $(ARGUMENTS)
+	$(CLAIMS) -m "cpu and not slow"
 
 evidence-all: setup
 	$(CLAIMS) -m cpu
