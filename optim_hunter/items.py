@@ -1,8 +1,7 @@
-"""The items of a run: which case and seed each has, their order, and the worker that runs them."""
+"""The items of a run: which case and seed each has, and their order."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,9 +17,6 @@ SEED = "seed"
 
 ENTRY = pytest.StashKey[dict[str, Any]]()
 """Where a verdict's item keeps its entry of the ledger."""
-
-GROUP_IN_ID = re.compile(r"(?<=\])@[^\]]*$")
-"""What pytest-xdist appends to an item's id under `--dist loadgroup`."""
 
 
 def case_of(item: pytest.Item) -> tuple[Case | None, int | None]:
@@ -41,13 +37,3 @@ def sort_items(items: list[pytest.Item], models: Iterable[str]) -> None:
         return True, not case.is_control, order[case.model], seed is None
 
     items.sort(key=key)
-
-
-def worker_group(case: Case) -> str:
-    """The folder of a claim: its claims share passes, controls and families, and so should share a worker."""
-    return case.claim.id.partition("/")[0]
-
-
-def without_worker_group(item_id: str) -> str:
-    """The id as it is without pytest-xdist."""
-    return GROUP_IN_ID.sub("", item_id)

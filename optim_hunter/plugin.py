@@ -15,7 +15,7 @@ import optim_hunter.models.registry as models
 from optim_hunter.bounds import check_bounds, read_bounds
 from optim_hunter.cases import Case, asked_for, cases_of, claims_controlled_by, models_of
 from optim_hunter.claim import Claim, UserError, Verdict, check_partners, parse_seeds
-from optim_hunter.items import ENTRY, SEED, VERDICT, case_of, sort_items, without_worker_group, worker_group
+from optim_hunter.items import ENTRY, SEED, VERDICT, case_of, sort_items
 from optim_hunter.lock import LOCK, register
 from optim_hunter.options import option, pytest_addoption
 from optim_hunter.outcomes import Invalid, Missing, Refuted, seed_outcome
@@ -112,8 +112,6 @@ class ClaimsPlugin:
             if item.get_closest_marker("gpu") is None:
                 item.add_marker(pytest.mark.cpu)
             case, seed = case_of(item)
-            if case is not None and self.config.pluginmanager.hasplugin("xdist"):
-                item.add_marker(pytest.mark.xdist_group(worker_group(case)))
             if case is not None and seed is None:
                 self.again[case.key] = f"pytest {shlex.quote(item.nodeid)}"
                 self._expect(item, case)
@@ -184,7 +182,7 @@ class ClaimsPlugin:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         """Open the ledger in the controller once a worker has collected claims."""
-        if self.ledger is None and any(f"-{VERDICT}]" in name for name in ids):
+        if self.ledger is None and any(name.endswith(f"-{VERDICT}]") for name in ids):
             self._open_ledger(self.session)
             for model in self.models:
                 if not any(f"[{model}-" in name for name in ids):
@@ -370,7 +368,7 @@ class ClaimsPlugin:
         if self.ledger is not None:
             from optim_hunter.evidence.report import escape_test
 
-            escape_test(cells, without_worker_group(report.nodeid))
+            escape_test(cells, report.nodeid)
 
     def pytest_terminal_summary(self) -> None:
         """One line a verdict, and where the evidence lies."""

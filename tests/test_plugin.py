@@ -285,12 +285,10 @@ def test_junit_carries_the_verdict(pytester, claims):
     assert '<property name="verdict" value="supported"' in text
 
 
-@pytest.mark.parametrize("distribution", ["load", "loadgroup"])
-def test_the_ledger_is_the_same_under_xdist(pytester, claims, distribution):
+def test_the_ledger_is_the_same_under_xdist(pytester, claims):
     claims(holds=f"return 2 + {NOISE}", fails=f"return {NOISE}")
     run(pytester, "--claims-out", "one")
-    pytester.runpytest_subprocess("-p", "no:cacheprovider", "--claims-out", "two", "-n", "2", "--dist", distribution)
-    assert "]@" not in (pytester.path / "two" / "evidence.html").read_text()
+    pytester.runpytest_subprocess("-p", "no:cacheprovider", "--claims-out", "two", "-n", "2")
     one, two = (ledger_of(pytester, folder)["claims"] for folder in ("one", "two"))
     assert sorted(map(json.dumps, one)) == sorted(map(json.dumps, two))
 
