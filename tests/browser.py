@@ -35,7 +35,7 @@ def find_chromium() -> str | None:
 
 
 class Browser:
-    """One tab. Pages are files; `console` collects what they log, errors and policy violations included."""
+    """One tab. Pages are files; `console` collects what they log, with errors, dialogs and violations of policy."""
 
     def __init__(self, chromium: str, profile: Path, size: tuple[int, int]) -> None:
         command_read, self._commands = os.pipe()
@@ -171,6 +171,9 @@ class Browser:
             self.console.append(json.dumps(parameters["exceptionDetails"]))
         elif method == "Runtime.consoleAPICalled":
             self.console.append(json.dumps(parameters["args"]))
+        elif method == "Page.javascriptDialogOpening":
+            self.console.append(f"dialog: {parameters['message']}")
+            self._send("Page.handleJavaScriptDialog", {"accept": False})  # the page waits for it
 
 
 @contextlib.contextmanager
