@@ -77,11 +77,18 @@ def probability_totals(
 
 @njit(cache=True)
 def alike(features: Features, place: Int[np.ndarray, "feature"], one: int, other: int) -> bool:
-    """Whether two windows have the same features of the working set."""
-    for position in range(features.shape[1]):
-        if place[features[one, position]] != place[features[other, position]]:
+    """Whether two windows have the same features of the working set, in the same order."""
+    width, at, beside = features.shape[1], 0, 0
+    while True:
+        while at < width and place[features[one, at]] < 0:
+            at += 1
+        while beside < width and place[features[other, beside]] < 0:
+            beside += 1
+        if at == width or beside == width:
+            return at == beside
+        if features[one, at] != features[other, beside]:
             return False
-    return True
+        at, beside = at + 1, beside + 1
 
 
 @njit(cache=True)

@@ -14,7 +14,7 @@ from the optimum, and the relative gap is (P − D) / P.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -34,7 +34,8 @@ LONGEST_OFFSET_STEP = 2.0
 class Problem:
     """Windows with labels, sample weights that sum to 1, and the penalty.
 
-    A feature is a token at a position: token + vocabulary · position.
+    A feature is a token at a position: token + vocabulary · position, or whatever else windows hold some of (rules).
+    Where windows hold unequally many, the last feature is none: it fills their rows up (`filled`) and has no weight.
     """
 
     features: Int[np.ndarray, "window position"]
@@ -43,6 +44,7 @@ class Problem:
     classes: int
     all_features: int
     l1: float
+    filled: bool = False
 
     @classmethod
     def of(
@@ -64,14 +66,8 @@ class Problem:
     def thinned(self, every: int) -> Problem:
         """Every so manieth window alone."""
         share = self.share[::every]
-        return Problem(
-            self.features[::every].copy(),
-            self.labels[::every].copy(),
-            share / share.sum(),
-            self.classes,
-            self.all_features,
-            self.l1,
-        )
+        features, labels = self.features[::every].copy(), self.labels[::every].copy()
+        return replace(self, features=features, labels=labels, share=share / share.sum())
 
     @cached_property
     def prior(self) -> Offsets:
@@ -88,6 +84,7 @@ class Problem:
         """Share of the windows that hold a feature, by label."""
         totals = np.zeros((self.all_features, self.classes))
         kernels.label_totals(self.features, self.labels, self.share, totals)
+        totals[self.all_features - self.filled :] = 0
         return totals
 
 
@@ -150,6 +147,7 @@ class WorkingSet:
         """Of the mean loss, by the weights of all features, not only those of the set."""
         gradient = -self.problem.truth
         kernels.probability_totals(self.problem.features, self.problem.share, self.group, probabilities, gradient)
+        gradient[self.problem.all_features - self.problem.filled :] = 0
         return gradient
 
     def bound(self, gradient: Weights, probabilities: Rows) -> float:
