@@ -17,7 +17,6 @@ from pathlib import Path
 from optim_hunter.models.registry import open_language_model
 from optim_hunter.observe.engine import Engine
 from optim_hunter.observe.kept import PartStore
-from optim_hunter.observe.plan import Asked
 from optim_hunter.observe.regression import RegressionPass
 from optim_hunter.tasks.regression import RegressionTask
 
@@ -27,7 +26,7 @@ QUERIES = (1, 8, 32)
 def seconds_of(engine: Engine, queries: int, seed: int) -> tuple[float, int]:
     """Seconds and tokens of a seed's pass."""
     task = RegressionTask(examples=25, queries_per_seed=queries)
-    one = RegressionPass(engine, {task: Asked({"attention"}, {seed})}, PartStore(None, engine.model))
+    one = RegressionPass(engine, {task: {seed: {"attention"}}}, PartStore(None, engine.model))
     before, started = engine.tokens_run, time.perf_counter()
     one.observe(task, seed)
     return time.perf_counter() - started, engine.tokens_run - before

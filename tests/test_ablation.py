@@ -17,11 +17,10 @@ from optim_hunter.measures.ablation import (
 from optim_hunter.models.registry import open_language_model
 from optim_hunter.observe.ablation import ABLATIONS, block_runs
 from optim_hunter.observe.engine import Engine
-from optim_hunter.observe.instruments import Look
+from optim_hunter.observe.instruments import Capture
 from optim_hunter.observe.interventions import Intervention, intervene, mean, values_of, zeros
 from optim_hunter.observe.kept import PartStore
 from optim_hunter.observe.observation import REPLACEMENTS, BlockAblation, HeadAblation, late_width
-from optim_hunter.observe.plan import Asked
 from optim_hunter.observe.posed import answer_tokens, pose
 from optim_hunter.observe.regression import RegressionPass
 from optim_hunter.observe.store import Store
@@ -64,7 +63,7 @@ def given_by_others(engine, task, seeds, step, components):
         posed = pose(engine.model, task, seed)
         answer = answer_tokens(engine.model, posed, float(posed.episode.outputs.mean()))
         prompt = [*posed.ids, *answer[:step]]
-        seen = engine.read(engine.start(1), [prompt], Look(heads=True), ["a prompt"])
+        seen = engine.read(engine.start(1), [prompt], Capture(heads=True), ["a prompt"])
         yield values_of(engine.parts, seen, 0, components)
 
 
@@ -79,7 +78,7 @@ def expected_drops(engine, task, prompt, step, pair, components, others):
 @pytest.mark.parametrize("name", ["llama", "gemma2"])
 def test_ablations_of_a_batch_are_interventions_on_each_prompt(name, few_other_seeds):
     model = language_model(random_model(VOUCHED[name]))
-    passes = pass_over(model, {TASK: Asked({"answer", *NEEDS}, set(SEEDS))})
+    passes = pass_over(model, {TASK: dict.fromkeys(set(SEEDS), frozenset({"answer", *NEEDS}))})
     engine = Engine(model)
     for seed in (0, 3):
         observed = passes.observe(TASK, seed)
@@ -99,7 +98,7 @@ def test_ablations_of_a_batch_are_interventions_on_each_prompt(name, few_other_s
 @pytest.mark.parametrize("seed", [1, 3])
 def test_the_published_pair_is_compared_at_the_prompts_last_token(tiny_model, few_other_seeds, seed):
     task = replace(TASK, pair="seed 0")
-    passes = pass_over(tiny_model, {task: Asked({"answer", *NEEDS}, set(SEEDS))})
+    passes = pass_over(tiny_model, {task: dict.fromkeys(set(SEEDS), frozenset({"answer", *NEEDS}))})
     pair = passes.observe(task, 0).answer.pair
     shown = passes.observe(task, seed).block_ablation
     engine, prompt = Engine(tiny_model), pose(tiny_model, task, seed).ids
@@ -114,9 +113,11 @@ def test_together_shows_what_alone_shows(spelling_model):
     """Prompts of several lengths, padded, that continue a shared stem; alone nothing is shared and nothing padded."""
     longer = replace(TASK, examples=5)
     asked = frozenset({"attribution", *NEEDS})
-    together = pass_over(spelling_model, {TASK: Asked(asked, {0, 1, 3}), longer: Asked(asked, {0, 1, 3})})
+    together = pass_over(
+        spelling_model, {TASK: dict.fromkeys({0, 1, 3}, asked), longer: dict.fromkeys({0, 1, 3}, asked)}
+    )
     for task in (TASK, longer):
-        alone = pass_over(spelling_model, {task: Asked(asked, {3})})
+        alone = pass_over(spelling_model, {task: {3: asked}})
         for need in NEEDS:
             seen, expected = together.observe(task, 3).shown[need], alone.observe(task, 3).shown[need]
             np.testing.assert_allclose(seen.drops, expected.drops, atol=2e-3)
@@ -125,14 +126,14 @@ def test_together_shows_what_alone_shows(spelling_model):
 
 def test_a_seed_is_not_resampled_from_itself_and_needs_enough_others(tiny_model):
     """Of the four other seeds one is seed 2 itself: three are too few for runs of blocks, and enough for heads."""
-    seen = pass_over(tiny_model, {TASK: Asked(NEEDS, {2})}).observe(TASK, 2)
+    seen = pass_over(tiny_model, {TASK: {2: NEEDS}}).observe(TASK, 2)
     with pytest.raises(NoValue, match="parts from it later than other seeds' answers are long"):
         _ = seen.block_ablation
     assert np.isfinite(seen.head_ablation.drops).all()
 
 
 def test_what_was_seen_is_kept(tiny_model, tmp_path):
-    plan = {TASK: Asked(NEEDS, {0, 1})}
+    plan = {TASK: dict.fromkeys({0, 1}, NEEDS)}
     first = pass_over(tiny_model, plan, Store(tmp_path))
     seen = [first.observe(TASK, seed) for seed in (0, 1)]
     again = pass_over(replace(tiny_model, open_module=pytest.fail), plan, Store(tmp_path))
@@ -144,9 +145,9 @@ def test_what_was_seen_is_kept(tiny_model, tmp_path):
 
 
 def test_a_set_costs_one_token(tiny_model, few_other_seeds):
-    engine = pass_over(tiny_model, {TASK: Asked({"answer"}, {0})})
+    engine = pass_over(tiny_model, {TASK: {0: {"answer"}}})
     engine.observe(TASK, 0)
-    ablating = pass_over(tiny_model, {TASK: Asked({"answer", "head_ablation"}, {0})})
+    ablating = pass_over(tiny_model, {TASK: {0: {"answer", "head_ablation"}}})
     ablating.observe(TASK, 0)
     heads, others = 3 * 6, 0
     for seed in few_other_seeds:
@@ -157,7 +158,7 @@ def test_a_set_costs_one_token(tiny_model, few_other_seeds):
 
 @pytest.mark.parametrize(("name", "carries"), [("planted:late-mlp", True), ("planted:late-mlp-twin", False)])
 def test_late_mlps_carry_what_was_planted_in_them(name, carries):
-    passes = pass_over(open_language_model(name), {TASK: Asked({"block_ablation"}, {0, 1})})
+    passes = pass_over(open_language_model(name), {TASK: dict.fromkeys({0, 1}, frozenset({"block_ablation"}))})
     for seed in (0, 1):
         ablation = passes.observe(TASK, seed).block_ablation
         for replacement in REPLACEMENTS:
@@ -168,7 +169,7 @@ def test_late_mlps_carry_what_was_planted_in_them(name, carries):
 
 @pytest.mark.parametrize("name", ["planted:discarded-head", "planted:discarded-head-twin"])
 def test_a_head_carries_what_is_read_of_it(name):
-    passes = pass_over(open_language_model(name), {TASK: Asked({"head_ablation"}, {0, 1})})
+    passes = pass_over(open_language_model(name), {TASK: dict.fromkeys({0, 1}, frozenset({"head_ablation"}))})
     for seed in (0, 1):
         ablation = passes.observe(TASK, seed).head_ablation
         for replacement in ("mean", "resample"):

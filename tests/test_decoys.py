@@ -21,7 +21,7 @@ from optim_hunter.models import planted_decoys
 from optim_hunter.models.planted import BUILDS
 from optim_hunter.models.registry import open_language_model
 from optim_hunter.observe.engine import Engine
-from optim_hunter.observe.instruments import Look, Reading, TokenReading
+from optim_hunter.observe.instruments import Capture, Reading, TokenReading
 from optim_hunter.observe.interventions import Component, Intervention, Values, intervene, mean, values_of, zeros
 from optim_hunter.observe.logits import direct_contributions
 from optim_hunter.run import Run
@@ -114,7 +114,7 @@ class Trial:
         return list(self.engine.model.encode(regression_prompt(episode(seed)).text + answer).ids)
 
     def read(self, seed: int) -> Reading:
-        look = Look(heads=True, positions=[self.places])
+        look = Capture(heads=True, positions=[self.places])
         return self.engine.read(self.engine.start(1), [self.tokens(seed)], look, [f"seed {seed}"])
 
     def written(self, seed: int, effect: Effect) -> Values:

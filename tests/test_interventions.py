@@ -10,7 +10,7 @@ from fixtures.models import language_model
 from optim_hunter import bridge
 from optim_hunter.claim import UserError
 from optim_hunter.observe.engine import TOKENS_AT_ONCE, Engine
-from optim_hunter.observe.instruments import Look
+from optim_hunter.observe.instruments import Capture
 from optim_hunter.observe.interventions import Component, Intervention, intervene, mean, values_of, zeros
 
 PROMPT = [3, 14, 15, 92, 65, 35, 89, 79, 32, 38, 46, 26]
@@ -31,7 +31,7 @@ def hooked(engine):
 
 
 def read(engine, prompt, positions):
-    look = Look(heads=True, positions=[positions])
+    look = Capture(heads=True, positions=[positions])
     return engine.read(engine.start(1), [prompt], look, ["a prompt"])
 
 
@@ -156,8 +156,8 @@ def test_values_for_other_positions_are_refused(engine):
 
 
 def test_a_layer_that_was_not_read_is_refused(engine):
-    later = engine.read(engine.start(1), [PROMPT], Look(heads=True, first_layer=1), ["a prompt"])
-    all_layers = engine.read(engine.start(1), [PROMPT], Look(heads=True), ["a prompt"])
+    later = engine.read(engine.start(1), [PROMPT], Capture(heads=True, first_layer=1), ["a prompt"])
+    all_layers = engine.read(engine.start(1), [PROMPT], Capture(heads=True), ["a prompt"])
     for wanted in (Component("mlp", 2), Component("head", 1, 3)):
         shown = values_of(engine.parts, later, 0, [wanted])[wanted]
         torch.testing.assert_close(shown, values_of(engine.parts, all_layers, 0, [wanted])[wanted])
@@ -169,4 +169,4 @@ def test_a_head_needs_its_number_and_a_reading_its_heads(engine):
     with pytest.raises(UserError, match="a head, and nothing else, has a number"):
         Component("head", 1)
     with pytest.raises(UserError, match="this reading shows no heads"):
-        values_of(engine.parts, engine.read(engine.start(1), [PROMPT], Look(), ["a"]), 0, [Component("head", 0, 0)])
+        values_of(engine.parts, engine.read(engine.start(1), [PROMPT], Capture(), ["a"]), 0, [Component("head", 0, 0)])

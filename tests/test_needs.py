@@ -28,7 +28,7 @@ from optim_hunter.observe.engine import Engine
 from optim_hunter.observe.induction import LabelToken, induction_mass
 from optim_hunter.observe.kept import PartStore
 from optim_hunter.observe.observation import PREDICTORS
-from optim_hunter.observe.plan import Asked, unite
+from optim_hunter.observe.plan import unite
 from optim_hunter.observe.posed import answer_tokens, pose
 from optim_hunter.observe.regression import RegressionPass
 from optim_hunter.observe.store import Store
@@ -39,7 +39,7 @@ TASK = RegressionTask(examples=6)
 SHORTER = replace(TASK, examples=5)
 NEW = frozenset({"candidates", "induction", "activations"})
 SEEDS = frozenset(range(4))
-SHARED = {TASK: Asked(NEW, SEEDS), replace(SHORTER, queries_per_seed=2): Asked(NEW, SEEDS)}
+SHARED = {TASK: dict.fromkeys(SEEDS, NEW), replace(SHORTER, queries_per_seed=2): dict.fromkeys(SEEDS, NEW)}
 """Both prompts of a seed share their first five examples."""
 
 
@@ -123,7 +123,7 @@ def assert_activations(shown, text, neurons):
 def test_transformer_lens_sees_the_same(name):
     task = replace(TASK, examples=3, queries_per_seed=2)
     model = language_model(random_model(VOUCHED[name]))
-    passes = pass_over(model, {task: Asked({"induction", "activations"}, {0, 1})})
+    passes = pass_over(model, {task: dict.fromkeys({0, 1}, frozenset({"induction", "activations"}))})
     hooked = optim_hunter.bridge(model)
     for query in range(2):
         text, seen = Text(model, task, 1, query), passes.observe(task, 1, query)
@@ -165,7 +165,7 @@ def test_examples_of_different_length_are_told_apart_by_their_own_places(spellin
 def observed_candidates(name):
     """A model of an architecture, and what it showed of seed 5."""
     model = language_model(random_model(VOUCHED[name]))
-    return model, pass_over(model, {TASK: Asked({"candidates"}, {5})}).observe(TASK, 5)
+    return model, pass_over(model, {TASK: {5: {"candidates"}}}).observe(TASK, 5)
 
 
 def said_by_scikit_learn(episode):
@@ -243,7 +243,7 @@ def test_together_shows_what_alone_shows(spelling_model, rows_at_once):
     for task in SHARED:
         one = replace(task, queries_per_seed=1)
         for seed in SEEDS:
-            alone = pass_over(spelling_model, {one: Asked(NEW, {seed})})
+            alone = pass_over(spelling_model, {one: {seed: NEW}})
             assert_same(together.observe(task, seed), alone.observe(one, seed))
     assert (together.out_of_memory > 0) == (rows_at_once == 3)
 
@@ -256,21 +256,21 @@ def test_a_prompt_that_nothing_is_asked_of_may_share_its_test_case(spelling_mode
                 (draw(SHORTER, seed).test_features, draw(TASK, seed).features[SHORTER.examples])]  # fmt: skip
 
     seed = next(seed for seed in range(1000) if len(set(begins(seed))) == 1)
-    plan = {SHORTER: Asked({"attention"}, {seed}), TASK: Asked({"activations"}, {seed})}
+    plan = {SHORTER: {seed: {"attention"}}, TASK: {seed: {"activations"}}}
     seen = pass_over(spelling_model, plan).observe(TASK, seed).activations
-    alone = pass_over(spelling_model, {TASK: Asked({"activations"}, {seed})}).observe(TASK, seed).activations
+    alone = pass_over(spelling_model, {TASK: {seed: {"activations"}}}).observe(TASK, seed).activations
     np.testing.assert_allclose(seen.output_halves, alone.output_halves, atol=1e-5)
     np.testing.assert_allclose(seen.feature_halves, alone.feature_halves, atol=1e-5)
 
 
 def test_new_needs_cost_no_pass_of_their_own(tiny_model):
-    passes = pass_over(tiny_model, {TASK: Asked(NEW, SEEDS)})
+    passes = pass_over(tiny_model, {TASK: dict.fromkeys(SEEDS, NEW)})
     passes.observe(TASK, 0)
     probe = 2 * len(PROBE_LENGTHS)
     assert passes.engine.forward_passes == probe + 1
     prompts = sum(len(Text(tiny_model, TASK, seed).ids) for seed in SEEDS)
     assert passes.engine.tokens_run == 2 * sum(PROBE_LENGTHS) + prompts
-    shared = pass_over(tiny_model, {TASK: Asked(NEW, SEEDS), SHORTER: Asked(NEW, SEEDS)})
+    shared = pass_over(tiny_model, {TASK: dict.fromkeys(SEEDS, NEW), SHORTER: dict.fromkeys(SEEDS, NEW)})
     shared.observe(TASK, 0)
     assert shared.engine.forward_passes == probe + 3  # the shared examples, then each prompt's own rest
     test_case = 41
@@ -293,9 +293,9 @@ def test_prompts_of_other_words_are_prompts_of_their_own(tiny_model):
 @pytest.mark.parametrize("seeds", [range(4), range(2, 4)])
 def test_published_candidates_are_those_of_seed_0(tiny_model, tmp_path, seeds):
     task = replace(TASK, pair="seed 0", queries_per_seed=2)
-    plan, store = {task: Asked({"candidates"}, set(seeds))}, Store(tmp_path / "store")
+    plan, store = {task: dict.fromkeys(set(seeds), frozenset({"candidates"}))}, Store(tmp_path / "store")
     published = pass_over(tiny_model, plan, store)
-    own = pass_over(tiny_model, {TASK: Asked({"candidates"}, {0, 3})})
+    own = pass_over(tiny_model, {TASK: dict.fromkeys({0, 3}, frozenset({"candidates"}))})
     reference = own.observe(TASK, 0).candidates
     again = pass_over(replace(tiny_model, open_module=pytest.fail), plan, Store(store.folder))
     for passes in (published, again):
@@ -325,22 +325,22 @@ def test_what_a_prompt_cannot_show_has_no_value_and_a_reason(tiny_model):
     few, lines = replace(TASK, examples=1), tokenizers.Tokenizer(tokenizers.models.WordLevel({"[UNK]": 0}, "[UNK]"))
     lines.pre_tokenizer = tokenizers.pre_tokenizers.Split(tokenizers.Regex("\n+"), behavior="merged_with_next")
     by_line = replace(tiny_model, tokenizer=PreTrainedTokenizerFast(tokenizer_object=lines, unk_token="[UNK]"))
-    seen = pass_over(tiny_model, {few: Asked(NEW, {0})}).observe(few, 0)
+    seen = pass_over(tiny_model, {few: {0: NEW}}).observe(few, 0)
     with pytest.raises(NoValue, match="one example cannot be split into two halves"):
         _ = seen.activations
     with pytest.raises(NoValue, match="a regressor cannot be fitted to so few examples"):
         _ = seen.candidates
     with pytest.raises(NoValue, match="no label of the test case is two tokens"):
-        _ = pass_over(by_line, {TASK: Asked({"induction"}, {0})}).observe(TASK, 0).induction
+        _ = pass_over(by_line, {TASK: {0: {"induction"}}}).observe(TASK, 0).induction
     with pytest.raises(UserError, match="shows no induction: add 'induction'"):
-        _ = pass_over(tiny_model, {TASK: Asked({"attention"}, {0})}).observe(TASK, 0).induction
+        _ = pass_over(tiny_model, {TASK: {0: {"attention"}}}).observe(TASK, 0).induction
 
 
 def test_experts_have_no_neurons_to_read():
     mixture = LLAMA_LIKE | {"model_type": "mixtral", "num_local_experts": 2, "num_experts_per_tok": 1}
     model = language_model(random_model(mixture))
     with pytest.raises(UserError, match="have no single down projection, so that their neurons cannot be read: choose"):
-        pass_over(model, {TASK: Asked({"activations"}, {0})}).prepare(TASK, [0])
+        pass_over(model, {TASK: {0: {"activations"}}}).prepare(TASK, [0])
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ def test_experts_have_no_neurons_to_read():
 def test_a_failed_check_is_invalid(tiny_model, monkeypatch, need, name):
     monkeypatch.setitem(checks.TOLERANCES["float32"], name, -1.0)
     with pytest.raises(InvalidInstrument, match=rf"tiny, seed 0: check \"{name}\" failed"):
-        pass_over(tiny_model, {TASK: Asked({need}, {0})}).observe(TASK, 0)
+        pass_over(tiny_model, {TASK: {0: {need}}}).observe(TASK, 0)
 
 
 def test_one_wrong_candidate_among_many_is_seen():
@@ -370,7 +370,7 @@ def test_one_wrong_candidate_among_many_is_seen():
 def test_rounding_in_short_floats_is_no_fault(tiny_model, dtype):
     module = copy.deepcopy(tiny_model.module).to(getattr(torch, dtype))
     short = replace(tiny_model, dtype=dtype, open_module=lambda: module)
-    shown = pass_over(short, {TASK: Asked(NEW, {1})}).observe(TASK, 1)
+    shown = pass_over(short, {TASK: {1: NEW}}).observe(TASK, 1)
     assert {"attributed difference", "attention rows", "row sums", "residual stream"} <= shown.checks.keys()
     assert np.isfinite(shown.activations.outputs).all()
     assert shown.activations.output_halves.dtype == shown.candidates.contributions.dtype == np.float32

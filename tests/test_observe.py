@@ -17,7 +17,7 @@ from optim_hunter.observe.engine import TOKENS_AT_ONCE, Engine
 from optim_hunter.observe.instruments import read_batch
 from optim_hunter.observe.kept import PartStore
 from optim_hunter.observe.layouts import decoder_parts
-from optim_hunter.observe.plan import Asked, unite
+from optim_hunter.observe.plan import unite
 from optim_hunter.observe.regression import RegressionPass
 from optim_hunter.observe.store import Store
 from optim_hunter.tasks.prompts import regression_prompt, tokens_of
@@ -28,7 +28,7 @@ SHORTER = replace(TASK, examples=3)
 SEEDS = frozenset(range(10))
 SERVED = frozenset({"answer", "attribution", "attention"})
 """The needs of `test_needs.py` run on the same machinery."""
-EVERYTHING = Asked(SERVED, SEEDS)
+EVERYTHING = dict.fromkeys(SEEDS, SERVED)
 PROBE_PASSES, PROBE_TOKENS = 2 * len(PROBE_LENGTHS), 2 * sum(PROBE_LENGTHS)
 """What it costs to compare the pass with the model's own code."""
 
@@ -66,7 +66,7 @@ def test_a_batch_shows_of_each_seed_what_it_shows_alone(spelling_model, queries)
     together = pass_over(spelling_model, plan)
     assert len({length(spelling_model, TASK, seed) for seed in SEEDS}) > 1
     for seed in SEEDS:
-        alone = pass_over(spelling_model, {TASK: Asked(SERVED, {seed})})
+        alone = pass_over(spelling_model, {TASK: {seed: SERVED}})
         assert_same(together.observe(task, seed), alone.observe(TASK, seed))
     assert together.batch_seeds >= len(SEEDS)
 
@@ -79,7 +79,10 @@ def test_prompts_that_share_their_start_show_what_they_show_alone(tiny_model):
 
 def test_each_token_that_prompts_share_is_run_once(tiny_model):
     """The number of passes and tokens is that of one prefill, and a decode that continues from its cache."""
-    plan = {TASK: Asked({"attention"}, SEEDS), SHORTER: Asked({"attention"}, SEEDS)}
+    plan = {
+        TASK: dict.fromkeys(SEEDS, frozenset({"attention"})),
+        SHORTER: dict.fromkeys(SEEDS, frozenset({"attention"})),
+    }
     both = pass_over(tiny_model, plan)
     for seed in SEEDS:
         both.observe(TASK, seed)
@@ -92,7 +95,7 @@ def test_each_token_that_prompts_share_is_run_once(tiny_model):
 
 
 def test_the_answer_continues_from_the_prompt(tiny_model):
-    one = pass_over(tiny_model, {TASK: Asked({"answer"}, {3})})
+    one = pass_over(tiny_model, {TASK: {3: {"answer"}}})
     observed = one.observe(TASK, 3)
     answered = len(tiny_model.encode(observed.answer.text).ids) - 1
     extra = one.engine.tokens_run - PROBE_TOKENS - length(tiny_model, TASK, 3)
@@ -118,7 +121,7 @@ def test_queries_of_a_seed_show_what_they_show_alone(tiny_model):
 
 def test_queries_cost_their_own_tokens_alone(tiny_model):
     several = replace(TASK, queries_per_seed=8)
-    one, many = (pass_over(tiny_model, {task: Asked({"attention"}, {0})}) for task in (TASK, several))
+    one, many = (pass_over(tiny_model, {task: {0: {"attention"}}}) for task in (TASK, several))
     one.observe(TASK, 0)
     many.observe(several, 0, 7)
     query = length(tiny_model, TASK, 0) - length(tiny_model, replace(TASK, examples=4), 0)
@@ -136,9 +139,9 @@ def test_pair_is_taken_where_the_answers_part(tiny_model):
 def test_published_pair_is_that_of_seed_0_for_every_seed(tiny_model, seeds):
     """Whether seed 0 is asked for or not, and whichever seed comes first."""
     task = replace(TASK, pair="seed 0")
-    published = pass_over(tiny_model, {task: Asked(SERVED, set(seeds))})
+    published = pass_over(tiny_model, {task: dict.fromkeys(set(seeds), SERVED)})
     texts = {published.observe(task, seed).pair_attribution.pair_text for seed in reversed(seeds)}
-    last = pass_over(tiny_model, {task: Asked({"attribution"}, SEEDS)}).observe(task, 4)
+    last = pass_over(tiny_model, {task: dict.fromkeys(SEEDS, frozenset({"attribution"}))}).observe(task, 4)
     np.testing.assert_allclose(
         published.observe(task, 4).pair_attribution.contributions, last.pair_attribution.contributions, atol=1e-5
     )
@@ -149,7 +152,7 @@ def test_published_pair_is_that_of_seed_0_for_every_seed(tiny_model, seeds):
 def test_pair_of_seed_0_is_there_for_shorter_prompts_of_its_batch(spelling_model):
     assert length(spelling_model, TASK, 0) > min(length(spelling_model, TASK, seed) for seed in SEEDS)
     task = replace(TASK, pair="seed 0")
-    passes = pass_over(spelling_model, {task: Asked({"attribution"}, SEEDS)})
+    passes = pass_over(spelling_model, {task: dict.fromkeys(SEEDS, frozenset({"attribution"}))})
     assert len({passes.observe(task, seed).pair_attribution.pair_text for seed in SEEDS}) == 1
 
 
@@ -157,7 +160,7 @@ def test_seed_0_in_a_later_batch_is_run_once(tiny_model, monkeypatch):
     tokens_a_seed = length(tiny_model, TASK, 0) * 6 // 5  # the prompt and one example more
     monkeypatch.setitem(TOKENS_AT_ONCE, "cpu", 3 * tokens_a_seed + 9)
     task = replace(TASK, pair="seed 0")
-    passes = pass_over(tiny_model, {task: Asked({"attribution"}, SEEDS)})
+    passes = pass_over(tiny_model, {task: dict.fromkeys(SEEDS, frozenset({"attribution"}))})
     for seed in reversed(range(10)):
         passes.observe(task, seed)
     assert passes.batch_seeds == 3
@@ -177,16 +180,58 @@ def test_attention_mass_counts_the_tokens_of_the_values(tiny_model):
 def test_a_seed_runs_only_the_tasks_that_asked_for_it(tiny_model):
     plans = unite([(TASK, {"answer"}, [0]), (SHORTER, {"attention"}, [1]), (TASK, {"attention"}, [2])])
     passes = pass_over(tiny_model, plans[TASK.stem])
-    assert passes.observe(TASK, 0).attention.output_tokens == 15
-    before = passes.engine.tokens_run
-    passes.observe(SHORTER, 1)
-    assert passes.engine.tokens_run == before  # it ran beside seed 0
-    shown = {length(tiny_model, TASK, seed) for seed in (0, 2)} | {length(tiny_model, SHORTER, 1)}
-    assert before - PROBE_TOKENS - sum(shown) - length(tiny_model, TASK, 2) <= 2 * (MAX_NEW_TOKENS - 1)
+    costs = {}
+    for task, seed in ((SHORTER, 1), (TASK, 2), (TASK, 0)):
+        before = passes.engine.tokens_run
+        assert passes.observe(task, seed).shown.keys() == plans[TASK.stem][task][seed]
+        costs[seed] = passes.engine.tokens_run - before
+    assert costs[1] - PROBE_TOKENS == length(tiny_model, SHORTER, 1)
+    assert costs[2] == length(tiny_model, TASK, 2)
+    assert 0 <= costs[0] - length(tiny_model, TASK, 0) < MAX_NEW_TOKENS
+
+
+def test_seeds_pay_for_the_needs_of_their_own_claims_alone(tiny_model, tmp_path):
+    """A claim of four seeds with dear needs beside one of ten: six seeds cost what they cost without it."""
+    cheap, dear = (TASK, {"attention"}, range(10)), (TASK, {"block_ablation", "head_ablation"}, range(4))
+    costs, plans = {}, {"both": [cheap, dear], "cheap": [cheap], "dear": [(TASK, cheap[1] | dear[1], range(4))]}
+    for name, wanted in plans.items():
+        passes = pass_over(tiny_model, unite(wanted)[TASK.stem], Store(tmp_path / name))
+        for seed in max((one[2] for one in wanted), key=len):
+            passes.observe(TASK, seed)
+        costs[name] = passes.engine.tokens_run - PROBE_TOKENS
+    six = sum(length(tiny_model, TASK, seed) for seed in range(4, 10))
+    assert costs["both"] == costs["dear"] + six
+    assert costs["cheap"] == six + sum(length(tiny_model, TASK, seed) for seed in range(4))
+    assert costs["dear"] > 2 * (costs["cheap"] - six)
+
+
+def test_a_claim_with_fewer_needs_takes_from_the_store_what_one_with_more_left_there(tiny_model, tmp_path):
+    store, more, fewer = Store(tmp_path), {"answer", "attention"}, {"attention"}
+    pass_over(tiny_model, {TASK: {3: more}}, store).observe(TASK, 3)
+    again = pass_over(tiny_model, unite([(TASK, fewer, [3, 4])])[TASK.stem], store)
+    assert again.observe(TASK, 3).shown.keys() == fewer
+    assert again.engine.tokens_run == 0
+    again.observe(TASK, 4)
+    assert again.engine.tokens_run == PROBE_TOKENS + length(tiny_model, TASK, 4)
+
+
+def test_who_runs_beside_whom_does_not_depend_on_who_is_asked_first(spelling_model):
+    plan = unite([(TASK, {"answer"}, range(10)), (TASK, {"attention"}, range(0, 10, 3))])[TASK.stem]
+    for first in SEEDS:
+        passes = pass_over(spelling_model, plan)
+        passes.batch_seeds = 2
+        passes.observe(TASK, first)
+        ran = frozenset(seed for task, seed, _, _ in passes._parts)
+        assert len({frozenset(plan[TASK][seed]) for seed in ran}) == 1
+        for other in ran:
+            again = pass_over(spelling_model, plan)
+            again.batch_seeds = 2
+            again.observe(TASK, other)
+            assert frozenset(seed for task, seed, _, _ in again._parts) == ran
 
 
 def test_what_was_not_asked_for_is_refused_with_the_remedy(tiny_model):
-    observed = pass_over(tiny_model, {TASK: Asked({"attention"}, SEEDS)}).observe(TASK, 0)
+    observed = pass_over(tiny_model, {TASK: dict.fromkeys(SEEDS, frozenset({"attention"}))}).observe(TASK, 0)
     with pytest.raises(UserError, match="this observation shows no answer: add 'answer' to the claim's needs"):
         _ = observed.prediction
 
@@ -220,7 +265,7 @@ def test_torch_says_out_of_memory_otherwise_on_a_cpu(tiny_model):
             torch.empty(1 << 60, dtype=torch.uint8)
 
     small = with_module(tiny_model, lambda module: module.register_forward_pre_hook(fail_once, with_kwargs=True))
-    passes = pass_over(small, {TASK: Asked({"attention"}, SEEDS)})
+    passes = pass_over(small, {TASK: dict.fromkeys(SEEDS, frozenset({"attention"}))})
     passes.observe(TASK, 0)
     assert passes.batch_seeds == 3
 
@@ -246,7 +291,7 @@ def test_a_model_that_gives_nan_is_invalid(tiny_model):
 
     broken = with_module(tiny_model, break_for_long_prompts)
     with pytest.raises(InvalidInstrument, match=r"tiny gives logits that are not finite on seed 3: check its weights"):
-        pass_over(broken, {TASK: Asked(SERVED, {3})}).observe(TASK, 3)
+        pass_over(broken, {TASK: {3: SERVED}}).observe(TASK, 3)
 
 
 def test_weights_that_hold_nan_are_refused_before_the_first_seed(tiny_model):
@@ -321,9 +366,9 @@ def test_a_second_run_makes_no_pass_and_opens_no_weights(tiny_model, store):
 
 
 def test_what_the_store_lacks_is_run_and_nothing_else(tiny_model, store):
-    answers = pass_over(tiny_model, {TASK: Asked({"answer"}, range(4))}, store)
+    answers = pass_over(tiny_model, {TASK: dict.fromkeys(range(4), frozenset({"answer"}))}, store)
     answers.observe(TASK, 0)
-    more = pass_over(tiny_model, {TASK: Asked({"answer", "attention"}, range(5))}, store)
+    more = pass_over(tiny_model, {TASK: dict.fromkeys(range(5), frozenset({"answer", "attention"}))}, store)
     more.observe(TASK, 3)
     prompts = sum(length(tiny_model, TASK, seed) for seed in range(4))
     assert more.store.taken == 4
@@ -332,7 +377,7 @@ def test_what_the_store_lacks_is_run_and_nothing_else(tiny_model, store):
 
 
 def test_a_damaged_file_is_set_aside_and_made_again(tiny_model, store):
-    plan = {TASK: Asked({"answer"}, {0})}
+    plan = {TASK: {0: {"answer"}}}
     seen = pass_over(tiny_model, plan, store).observe(TASK, 0)
     (file,) = store.folder.rglob("*.safetensors")
     content = bytearray(file.read_bytes())
@@ -347,7 +392,7 @@ def test_a_damaged_file_is_set_aside_and_made_again(tiny_model, store):
 
 @pytest.mark.parametrize("change", [{"fingerprint": "other"}, {"dtype": "bfloat16"}, {"name": "other"}])
 def test_another_model_takes_nothing(tiny_model, store, change):
-    plan = {TASK: Asked({"answer"}, {0})}
+    plan = {TASK: {0: {"answer"}}}
     pass_over(tiny_model, plan, store).observe(TASK, 0)
     prompt = regression_prompt(draw(TASK, 0)).text
     assert PartStore(store, tiny_model).get("answer", prompt, None) is not None

@@ -13,11 +13,10 @@ from optim_hunter.measures.ablation import late_mlp_patched
 from optim_hunter.models.registry import open_language_model
 from optim_hunter.observe.ablation import block_runs
 from optim_hunter.observe.engine import Engine
-from optim_hunter.observe.instruments import Look
+from optim_hunter.observe.instruments import Capture
 from optim_hunter.observe.interventions import Intervention, intervene, values_of
 from optim_hunter.observe.kept import PartStore
 from optim_hunter.observe.observation import Patching
-from optim_hunter.observe.plan import Asked
 from optim_hunter.observe.posed import answer_tokens, pose, pose_changed
 from optim_hunter.observe.regression import RegressionPass
 from optim_hunter.stats.decision import SeedNumber, examine
@@ -48,7 +47,7 @@ def expected(engine, task, seed, pair, answer):
     """Differences and effects of each run of blocks, by interventions on both prompts run whole."""
     prompts = [[*one(engine.model, task, seed).ids, *answer] for one in (pose, pose_changed)]
     sets = block_runs(engine.parts)
-    readings = [engine.read(engine.start(1), [prompt], Look(), ["a prompt"]) for prompt in prompts]
+    readings = [engine.read(engine.start(1), [prompt], Capture(), ["a prompt"]) for prompt in prompts]
     changed = []
     for prompt, other in zip(prompts, readings[::-1], strict=True):
         cases = [Intervention(values_of(engine.parts, other, 0, components)) for components in sets]
@@ -60,7 +59,7 @@ def expected(engine, task, seed, pair, answer):
 @pytest.mark.parametrize("name", ["llama", "gemma2"])
 def test_patches_of_a_batch_are_interventions_on_each_prompt(name):
     model = language_model(random_model(VOUCHED[name]))
-    passes = pass_over(model, {TASK: Asked(NEEDS, {0, 1, 2, 3})})
+    passes = pass_over(model, {TASK: dict.fromkeys({0, 1, 2, 3}, NEEDS)})
     gaps = []
     for seed in (0, 3):
         observed = passes.observe(TASK, seed)
@@ -79,9 +78,11 @@ def test_patches_of_a_batch_are_interventions_on_each_prompt(name):
 def test_together_shows_what_alone_shows(spelling_model):
     """Prompts of several lengths that share a stem and are padded; alone nothing is."""
     longer = replace(TASK, examples=5, queries_per_seed=2)
-    together = pass_over(spelling_model, {TASK: Asked(NEEDS, {0, 1, 3}), longer: Asked(NEEDS, {0, 1, 3})})
+    together = pass_over(
+        spelling_model, {TASK: dict.fromkeys({0, 1, 3}, NEEDS), longer: dict.fromkeys({0, 1, 3}, NEEDS)}
+    )
     for task in (TASK, longer):
-        alone = pass_over(spelling_model, {task: Asked(NEEDS, {3})}).observe(task, 3).patching
+        alone = pass_over(spelling_model, {task: {3: NEEDS}}).observe(task, 3).patching
         seen = together.observe(task, 3).patching
         for name in ("noising", "denoising", "direct"):
             np.testing.assert_allclose(getattr(seen, name), getattr(alone, name), atol=2e-3)
@@ -89,7 +90,7 @@ def test_together_shows_what_alone_shows(spelling_model):
 
 @pytest.mark.parametrize("name", ["planted:late-mlp", "planted:late-mlp-twin", "planted:erased-mlp"])
 def test_late_mlps_carry_the_example_where_that_was_planted(name):
-    passes = pass_over(open_language_model(name), {TASK: Asked({"attribution", "patching"}, {0, 1})})
+    passes = pass_over(open_language_model(name), {TASK: dict.fromkeys({0, 1}, frozenset({"attribution", "patching"}))})
     for seed in (0, 1):
         seen = late_mlp_patched(passes.observe(TASK, seed).patching)
         carried = name == "planted:late-mlp"

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from optim_hunter.claim import UserError
 from optim_hunter.measures.prediction import absolute_error, permutation_loss
 from optim_hunter.observe.observation import Answer, RegressionObservation
-from optim_hunter.observe.plan import Asked
 from optim_hunter.observe.store import Store
 from optim_hunter.subjects.opening import open_subject
 from optim_hunter.subjects.permuted import permuted, with_permuted
@@ -19,7 +18,7 @@ from optim_hunter.tasks.regression import RegressionTask, draw
 
 TASK = RegressionTask(examples=6)
 NEEDS = frozenset({"answer", "permuted"})
-PLANS = {TASK.stem: {TASK: Asked(NEEDS, frozenset({0, 1}))}}
+PLANS = {TASK.stem: {TASK: dict.fromkeys(frozenset({0, 1}), NEEDS)}}
 
 
 @given(st.integers(0, 300), st.integers(2, 25), st.integers(0, 3))
@@ -50,8 +49,8 @@ def test_the_definition_of_other_tasks_is_as_it_was():
 
 def test_permuted_prompts_are_a_task_of_their_own():
     plans = with_permuted(PLANS)
-    assert plans[TASK.stem] == {TASK: Asked({"answer"}, {0, 1})}
-    assert plans[permuted(TASK).stem] == {permuted(TASK): Asked({"answer"}, {0, 1})}
+    assert plans[TASK.stem] == {TASK: dict.fromkeys({0, 1}, frozenset({"answer"}))}
+    assert plans[permuted(TASK).stem] == {permuted(TASK): dict.fromkeys({0, 1}, frozenset({"answer"}))}
 
 
 def test_a_regressor_answers_both_prompts():
@@ -69,7 +68,7 @@ def test_a_model_answers_the_permuted_prompt_as_it_does_alone(tmp_path):
     store = Store(tmp_path)
     beside = open_subject("planted:kernel-regression", Options(), PLANS, store).observe(TASK, 1, 0)
     other = permuted(TASK)
-    alone_plans = {other.stem: {other: Asked({"answer"}, {0, 1})}}
+    alone_plans = {other.stem: {other: dict.fromkeys({0, 1}, frozenset({"answer"}))}}
     alone = open_subject("planted:kernel-regression", Options(), alone_plans, None).observe(other, 1, 0)
     assert beside.permuted_prediction == alone.prediction
     assert beside.checks["residual stream"] >= 0

@@ -19,7 +19,6 @@ from optim_hunter.claim import NoValue, UserError
 from optim_hunter.models.registry import check_name, kind, marker, open_language_model
 from optim_hunter.observe.engine import Engine
 from optim_hunter.observe.kept import PartStore
-from optim_hunter.observe.plan import Asked
 from optim_hunter.observe.predictions import Predictors, table_of
 from optim_hunter.observe.regression import RegressionPass
 from optim_hunter.observe.store import Store
@@ -270,7 +269,7 @@ def test_a_language_model_answers_as_it_does_in_the_pass(planted):
     llm = sklearn_regressors.create_llm_regressor(planted, "planted")
     assert (llm.__name__, llm.is_llm) == ("llm-planted", True)
     engine = Engine(planted)
-    seen = RegressionPass(engine, {task: Asked({"answer"}, {0, 1})}, PartStore(None, planted))
+    seen = RegressionPass(engine, {task: dict.fromkeys({0, 1}, frozenset({"answer"}))}, PartStore(None, planted))
     for seed in (0, 1):
         episode = draw(task, seed)
         result = llm(episode.features, episode.outputs, episode.test_features[None], np.array([episode.gold]))
@@ -321,7 +320,7 @@ def test_only_greedy_answers_are_made(planted):
 
 def test_predictions_are_made_once_and_then_kept(tmp_path, monkeypatch):
     task = RegressionTask("friedman_2", examples=4, queries_per_seed=2)
-    plans = {"friedman_2": {task: Asked({"regressors"}, {0, 1, 2})}}
+    plans = {"friedman_2": {task: dict.fromkeys({0, 1, 2}, frozenset({"regressors"}))}}
     first = Predictors(CHEAP, plans, Store(tmp_path), "regressors")
     shown = first.predictions(task, 1, 1)
     assert (first.fits, first.taken) == (3 * len(CHEAP), 0)
@@ -344,7 +343,7 @@ def test_predictions_are_made_once_and_then_kept(tmp_path, monkeypatch):
 
 def test_regressors_stand_beside_the_answer_of_any_subject():
     task = RegressionTask("friedman_2", examples=50)
-    plans = {"friedman_2": {task: Asked({"answer", "regressors"}, {3})}}
+    plans = {"friedman_2": {task: {3: {"answer", "regressors"}}}}
     for name in ("recorded:llama-3.1-8b", "regressor:linear_regression"):
         observation = open_subject(name, Options(), plans, None).observe(task, 3, 0)
         assert set(observation.regressors) == set(PUBLISHED_REGRESSORS)

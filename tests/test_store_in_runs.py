@@ -15,17 +15,20 @@ MODEL, SEEDS, TASK = "planted:output-head", range(20), RegressionTask(examples=5
 OPENING = 3 * PROBE_LENGTHS[0] + 2 * PROBE_LENGTHS[1]
 """Tokens of the short prompts on which the pass is looked at when a model is opened, in five passes."""
 
-CLAIMS = """
+ABOUT = """
 from optim_hunter import Claim, Condition, Protocol, claim
 from optim_hunter.tasks.regression import RegressionTask
 
-def about(name, needs, **task):
+def about(name, needs, seeds="0-19"):
     return claim(Claim(
-        id=f"mine/{name}", statement="It holds.", source="a test", family="mine", needs=needs, seeds="0-19",
+        id=f"mine/{name}", statement="It holds.", source="a test", family="mine", needs=needs, seeds=seeds,
         conditions=(Condition("mass", "a number", "share", -1.0),),
-        protocols=(Protocol("corrected", RegressionTask(examples=5, **task), models=("planted:output-head",)),),
+        protocols=(Protocol("corrected", RegressionTask(examples=5), models=("planted:output-head",)),),
     ))
-
+"""
+CLAIMS = (
+    ABOUT
+    + """
 @about("attends", {"attention"})
 def test_attends(observation):
     return float(observation.attention.outputs.mean())
@@ -34,13 +37,25 @@ def test_attends(observation):
 def test_answers(observation):
     return float(observation.attention.features.mean()) + 0 * len(observation.answer.text)
 """
+)
+DEAR = (
+    ABOUT
+    + """
+@about("attends", {"attention"}, "SEEDS")
+def test_attends(observation):
+    return float(observation.attention.outputs.mean())
+
+@about("ablated", {"head_ablation"}, "0-3")
+def test_ablated(observation):
+    return float(observation.head_ablation.drops.mean())
+"""
+)
 
 
 @pytest.fixture
 def run(pytester):
-    pytester.makepyfile(test_mine=CLAIMS)
-
-    def run_claims(out, *arguments):
+    def run_claims(out, *arguments, claims=CLAIMS):
+        pytester.makepyfile(test_mine=claims)
         options = ("-p", "no:cacheprovider", f"--claims-out={out}", "--claims-store=store", *arguments)
         result = pytester.runpytest_inprocess(*options)
         path = pytester.path / out / "ledger.json"
@@ -66,6 +81,18 @@ def test_every_prompt_is_run_once_for_all_claims_and_a_second_run_runs_none(run)
         assert one["numbers"] == other["numbers"]
         assert one["verdict"] == other["verdict"]
         assert one["checks"] == other["checks"]
+
+
+def test_seeds_that_a_dear_claim_does_not_ask_for_cost_what_they_cost_without_it(run):
+    """Ten seeds of attention, four of them with the heads ablated: six more seeds cost their prompts and no more."""
+    costs = {}
+    for seeds in ("0-3", "0-9"):
+        _, ledger = run(seeds, f"--claims-store=store-{seeds}", claims=DEAR.replace("SEEDS", seeds))
+        costs[seeds] = ledger["run"]["work"][MODEL]["tokens_run"]
+    model = open_language_model(MODEL, None, None)
+    further = sum(len(model.encode(regression_prompt(draw(TASK, seed)).text).ids) for seed in range(4, 10))
+    assert costs["0-9"] - costs["0-3"] == further
+    assert costs["0-3"] > 2 * further
 
 
 def test_verdicts_alone_run_each_prompt_once_although_controls_come_between(pytester):

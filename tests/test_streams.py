@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fixtures.architectures import TRIED, VOUCHED, WINDOW, random_model
 from optim_hunter.observe.attend import AttentionPass
-from optim_hunter.observe.instruments import Look, advance, read, read_batch
+from optim_hunter.observe.instruments import Capture, advance, read, read_batch
 from optim_hunter.observe.layouts import decoder_parts
 from optim_hunter.observe.posed import common_prefix, stems
 from optim_hunter.observe.streams import Stream
@@ -39,7 +39,7 @@ def test_segments_and_padding_change_nothing(llama, rows, last):
     stream = Stream.start(len(rows), CPU)
     for segment in range(3):
         advance(module, stream, [row[segment] for row in rows])
-    seen = read(module, parts, stream, [row[3] for row in rows], Look(rows=True))
+    seen = read(module, parts, stream, [row[3] for row in rows], Capture(rows=True))
     for place, row in enumerate(rows):
         whole = [token for segment in row for token in segment]
         assert_read_alike(seen, place, read_batch(module, parts, [whole], rows=True))
@@ -53,8 +53,8 @@ def test_rows_that_share_a_stem_are_read_as_whole_prompts(llama, shared, queries
     stem = Stream.start(len(shared), CPU)
     advance(module, stem, shared)
     stream = stem.branch(queries)
-    seen = read(module, parts, stream, [branch for row in branches for branch in row], Look(rows=True))
-    after = read(module, parts, stream, [[5]] * queries * len(shared), Look(rows=True))
+    seen = read(module, parts, stream, [branch for row in branches for branch in row], Capture(rows=True))
+    after = read(module, parts, stream, [[5]] * queries * len(shared), Capture(rows=True))
     for row, start in enumerate(shared):
         for query in range(queries):
             whole, place = [*start, *branches[row][query]], row * queries + query
@@ -74,8 +74,8 @@ def test_every_architecture_continues_a_stem(name):
     advance(module, stem, [draw[0][:6], draw[1][:2]])
     advance(module, stem, [draw[0][6:], draw[1][2:]])
     stream = stem.branch(2)
-    seen = read(module, parts, stream, draw[2:], Look(rows=True))
-    after = read(module, parts, stream, [[9], [], [8], [7]], Look(rows=True))
+    seen = read(module, parts, stream, draw[2:], Capture(rows=True))
+    after = read(module, parts, stream, [[9], [], [8], [7]], Capture(rows=True))
     for place, (start, rest) in enumerate(zip((0, 0, 1, 1), draw[2:], strict=True)):
         whole = [*draw[start], *rest]
         assert_read_alike(seen, place, read_batch(module, parts, [whole], rows=True))
@@ -88,7 +88,7 @@ def test_several_positions_are_read_at_once(llama):
     module, parts = llama
     prompts = [[3, 4, 5, 6, 7], [8, 9, 10]]
     stream = Stream.start(2, CPU, keep=False)
-    look = Look(rows=True, heads=True, positions=[[-3, -1], [-2, -1]])
+    look = Capture(rows=True, heads=True, positions=[[-3, -1], [-2, -1]])
     seen = read(module, parts, stream, prompts, look)
     for row, places in enumerate(look.positions):
         for index, place in enumerate(places):

@@ -16,7 +16,7 @@ from optim_hunter.evidence.text import number
 from optim_hunter.experiments.observing import engine_of
 from optim_hunter.measures.activations import distances, statistics
 from optim_hunter.models.language import LanguageModel, check_language_model
-from optim_hunter.observe.instruments import Look
+from optim_hunter.observe.instruments import Capture
 from optim_hunter.observe.observation import ACTIVATION_LAYERS
 from optim_hunter.observe.sums import GroupSums
 from optim_hunter.stats.intervals import Estimate
@@ -73,7 +73,7 @@ def neurons(
     asked = [place for kind in places.values() for place in kind]
     groups = {place: group for group, place in enumerate(asked)}
     sums = GroupSums(modules, [[groups.get(place, -1) for place in range(len(ids))]], len(asked))
-    seen = engine.read(engine.start(1), [list(ids)], Look(sums=sums), ["the prompt"]).sums
+    seen = engine.read(engine.start(1), [list(ids)], Capture(sums=sums), ["the prompt"]).sums
     assert seen is not None
     ends = np.cumsum([len(kind) for kind in places.values()])[:-1]
     return first, dict(zip(places, np.split(seen[0].cpu().numpy(), ends, axis=1), strict=True))

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from optim_hunter.claim import NoValue, UserError
 from optim_hunter.evidence.fragment import Section, Table
 from optim_hunter.observe.observation import RegressionObservation
-from optim_hunter.observe.plan import Asked
+from optim_hunter.observe.plan import unite
 from optim_hunter.observe.predictions import Predictors
 from optim_hunter.observe.store import open_store
 from optim_hunter.subjects.regressor import NEED
@@ -50,8 +50,7 @@ def predictions(
     if len(named) < len(regressors):
         raise UserError(f"two regressors are called alike: give each once ({', '.join(map(_name, regressors))})")
     tabled = [name for name, one in named.items() if isinstance(one, RegressorFunction)]
-    plan = {task: Asked(frozenset({NEED}), frozenset(seeds))}
-    predictors = Predictors(tabled, {task.dataset: plan}, open_store(None), NEED)
+    predictors = Predictors(tabled, unite([(task, {NEED}, seeds)]), open_store(None), NEED)
     return {
         name: _recalled(predictors, name, task, seeds) if name in tabled else _called(one, task, seeds)
         for name, one in named.items()

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from optim_hunter.observe.engine import Engine
-from optim_hunter.observe.instruments import Look, Reading
+from optim_hunter.observe.instruments import Capture, Reading
 from optim_hunter.observe.interventions import (
     Component,
     Intervention,
@@ -29,7 +29,7 @@ from optim_hunter.observe.interventions import (
 )
 from optim_hunter.observe.layouts import DecoderParts
 from optim_hunter.observe.observation import REPLACEMENTS, BlockAblation, HeadAblation, Part, late_width
-from optim_hunter.observe.posed import Posed, answer_tokens
+from optim_hunter.observe.posed import PosedPrompt, answer_tokens
 from optim_hunter.observe.streams import Stream
 
 OTHER_SEEDS = tuple(range(10_000, 10_012))
@@ -86,20 +86,20 @@ ABLATIONS: Mapping[str, Ablated] = {
 
 
 @dataclass(frozen=True)
-class Aim:
-    """Where a prompt is touched: at the token that predicts a pair.
+class Site:
+    """Where a prompt is touched (an intervention site): at the token that predicts a pair.
 
     Attributes:
         posed: the prompt.
         answer: the tokens of the answer up to it; none: it is the prompt's last token.
-        hidden: how many tokens have been run from there on.
+        rewind: how many tokens have been run from there on, this one included.
         pair: the baseline's token and the model's own; None where there is none.
         logits: what was seen there.
     """
 
-    posed: Posed
+    posed: PosedPrompt
     answer: tuple[int, ...]
-    hidden: int
+    rewind: int
     pair: tuple[int, int] | None
     logits: Float[Tensor, "vocabulary"]
 
@@ -116,7 +116,7 @@ class OtherSeeds:
     stands for it.
     """
 
-    def __init__(self, engine: Engine, prompts: Sequence[Posed]) -> None:
+    def __init__(self, engine: Engine, prompts: Sequence[PosedPrompt]) -> None:
         self._readings = {posed.episode.seed: _along_the_answer(engine, posed) for posed in prompts}
 
     def at(self, step: int, besides: int) -> Reading | None:
@@ -137,31 +137,31 @@ def _rows(readings: Sequence[Reading], place: int) -> Reading:
     )
 
 
-def _along_the_answer(engine: Engine, posed: Posed) -> Reading:
+def _along_the_answer(engine: Engine, posed: PosedPrompt) -> Reading:
     """The tokens that predict the baseline's answer and the line end that closes it."""
     answer = answer_tokens(engine.model, posed, float(posed.episode.outputs.mean()))
-    look = Look(heads=True, positions=[list(range(-len(answer), 0))])
-    return engine.read(engine.start(1), [[*posed.ids, *answer[:-1]]], look, [posed.label])
+    capture = Capture(heads=True, positions=[list(range(-len(answer), 0))])
+    return engine.read(engine.start(1), [[*posed.ids, *answer[:-1]]], capture, [posed.label])
 
 
-def ablate(engine: Engine, stream: Stream, aims: Sequence[Aim], others: OtherSeeds, need: str) -> Iterator[Part]:
+def ablate(engine: Engine, stream: Stream, sites: Sequence[Site], others: OtherSeeds, need: str) -> Iterator[Part]:
     """What the ablations of a need take from each prompt's logit difference; nothing where it has no pair.
 
     Args:
         engine: runs the model.
         stream: has run all prompts, a row each.
-        aims: where each prompt is touched.
+        sites: where each prompt is touched.
         others: what stands in the place of a prompt's own values.
         need: of `ABLATIONS`.
     """
     asked = ABLATIONS[need]
     sets = asked.sets(engine.parts)
-    variants = [_variants(engine.parts, aim, others, asked.draws) for aim in aims]
-    paused = Paused.at(engine, stream, aims)
+    variants = [_variants(engine.parts, site, others, asked.draws) for site in sites]
+    paused = Paused.at(engine, stream, sites)
     drops, errors = paused.drops(sets, variants, len(REPLACEMENTS) - 1 + asked.draws)
     differences = paused.differences(paused.clean)[:, 0]
-    for row, aim in enumerate(aims):
-        if aim.pair is None or not variants[row]:
+    for row, site in enumerate(sites):
+        if site.pair is None or not variants[row]:
             yield Part(None, {})
             continue
         resampled = drops[row, len(REPLACEMENTS) - 1 :].mean(0, keepdim=True)
@@ -182,13 +182,13 @@ Variant = Callable[[Components], Values]
 """Components → what is put in the place of what they give."""
 
 
-def _variants(parts: DecoderParts, aim: Aim, others: OtherSeeds, draws: int) -> list[Variant]:
+def _variants(parts: DecoderParts, site: Site, others: OtherSeeds, draws: int) -> list[Variant]:
     """Zeros, the mean over other seeds, then each of some other seeds drawn; none where these are too few."""
-    seed = aim.posed.episode.seed
-    known = others.at(len(aim.answer), besides=seed)
-    if aim.pair is None or known is None or len(known.writes) < max(2, draws):
+    seed = site.posed.episode.seed
+    known = others.at(len(site.answer), besides=seed)
+    if site.pair is None or known is None or len(known.writes) < max(2, draws):
         return []
-    drawn = np.random.default_rng([seed, aim.posed.query, draws]).choice(len(known.writes), draws, replace=False)
+    drawn = np.random.default_rng([seed, site.posed.query, draws]).choice(len(known.writes), draws, replace=False)
     mean = _mean(known)
     return [zeros, partial(values_of, parts, mean, 0), *(partial(values_of, parts, known, int(row)) for row in drawn)]
 
@@ -200,38 +200,38 @@ class Paused:
     Attributes:
         engine: runs the model.
         stem: the prompts, a row each, before these tokens.
-        aims: the tokens.
+        sites: the tokens.
         clean: the reading of these.
         inputs: of each layer at these.
     """
 
     engine: Engine
     stem: Stream
-    aims: Sequence[Aim]
+    sites: Sequence[Site]
     clean: Reading
     inputs: Sequence[Float[Tensor, "prompt 1 d_model"]]
 
     @classmethod
-    def at(cls, engine: Engine, stream: Stream, aims: Sequence[Aim]) -> Paused:
+    def at(cls, engine: Engine, stream: Stream, sites: Sequence[Site]) -> Paused:
         """Run the tokens once more as they are."""
-        stem = stream.rewound([aim.hidden for aim in aims])
-        tokens, labels = [aim.tokens[-1:] for aim in aims], [aim.posed.label for aim in aims]
+        stem = stream.rewound([site.rewind for site in sites])
+        tokens, labels = [site.tokens[-1:] for site in sites], [site.posed.label for site in sites]
         with kept_inputs(engine.parts.layers) as inputs:
-            clean = engine.read(stem.branch(1, keep=False), tokens, Look(), labels)
-        return cls(engine, stem, aims, clean, inputs)
+            clean = engine.read(stem.branch(1, keep=False), tokens, Capture(), labels)
+        return cls(engine, stem, sites, clean, inputs)
 
     def again(self, row: int) -> float:
         """How far the logits of a prompt are from those that were seen before, relative to their norm."""
-        before = self.aims[row].logits
+        before = self.sites[row].logits
         return float((self.clean.logits[row] - before).norm() / before.norm())
 
     def differences(self, seen: Reading) -> Float[Tensor, "prompt case"]:
         """Logit differences of the pairs, of as many rows a prompt as there are; no other logits are computed."""
         norm, unembed = self.engine.parts.norm, self.engine.parts.unembed
-        pairs = torch.tensor([aim.pair or (0, 0) for aim in self.aims], device=seen.residual.device)
+        pairs = torch.tensor([site.pair or (0, 0) for site in self.sites], device=seen.residual.device)
         final = norm(seen.residual[:, 0].to(unembed.weight.dtype)).float()
         logits = torch.einsum(
-            "pcd,pkd->pck", final.view(len(self.aims), -1, final.shape[1]), unembed.weight[pairs].float()
+            "pcd,pkd->pck", final.view(len(self.sites), -1, final.shape[1]), unembed.weight[pairs].float()
         )
         if unembed.bias is not None:
             logits = logits + unembed.bias[pairs].float()[:, None]
@@ -244,7 +244,7 @@ class Paused:
 
         Sets that begin at the same layer run side by side, from this layer on.
         """
-        device, prompts = self.clean.logits.device, len(self.aims)
+        device, prompts = self.clean.logits.device, len(self.sites)
         dropped, errors = torch.zeros(prompts, many, len(sets), device=device), torch.zeros(prompts, device=device)
         clean, at_once = self.differences(self.clean), max(1, ROWS_AT_ONCE // prompts)
         cases = sorted(product(range(many), range(len(sets))), key=lambda case: sets[case[1]][0].layer)
@@ -262,12 +262,12 @@ class Paused:
     def _read(self, layer: int, put: Sequence[Sequence[Values]]) -> tuple[Reading, Float[Tensor, "prompt"]]:
         """The tokens with these values put in, the same number of rows for each prompt, from a layer on."""
         each, parts = len(put[0]), self.engine.parts
-        tokens = [aim.tokens[-1:] for aim in self.aims for _ in range(each)]
-        labels = [aim.posed.label for aim in self.aims for _ in range(each)]
+        tokens = [site.tokens[-1:] for site in self.sites for _ in range(each)]
+        labels = [site.posed.label for site in self.sites for _ in range(each)]
         edits = [(Intervention(values), [0]) for known in put for values in known]
         with resumed(parts, layer, self.inputs[layer]), edited(parts, edits):
             rows = self.stem.branch(each, keep=False)
-            seen = self.engine.read(rows, tokens, Look(first_layer=layer, logits=False), labels)
+            seen = self.engine.read(rows, tokens, Capture(first_layer=layer, logits=False), labels)
         begun = self.inputs[layer][:, 0].float().repeat_interleave(each, 0)
         final = seen.residual[:, 0]
         errors = (begun + seen.writes[:, 0, 1:].sum(1) - final).norm(dim=1) / final.norm(dim=1)

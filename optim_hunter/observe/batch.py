@@ -16,12 +16,12 @@ from optim_hunter.observe.checks import require
 from optim_hunter.observe.decoding import Decoding, decode_greedily
 from optim_hunter.observe.engine import Engine
 from optim_hunter.observe.induction import label_tokens
-from optim_hunter.observe.instruments import Look, Places, Reading
+from optim_hunter.observe.instruments import Capture, Places, Reading
 from optim_hunter.observe.neurons import group_of, groups
 from optim_hunter.observe.observation import ACTIVATION_LAYERS, Part
-from optim_hunter.observe.parts import PARTS, Sight, Sources, aim
+from optim_hunter.observe.parts import PARTS, PromptReading, Sources, site_of
 from optim_hunter.observe.patching import patch
-from optim_hunter.observe.posed import Posed, answer_tokens, stems
+from optim_hunter.observe.posed import PosedPrompt, answer_tokens, stems
 from optim_hunter.observe.streams import Stream
 from optim_hunter.observe.sums import GroupSums
 from optim_hunter.tasks.regression import RegressionTask
@@ -47,7 +47,7 @@ class Shown:
     """A part that a batch showed, and of what."""
 
     task: RegressionTask
-    posed: Posed
+    posed: PosedPrompt
     need: str
     part: Part
 
@@ -57,7 +57,7 @@ class Level:
     """Tasks that put the same prompts, and the prompts: for each seed one of each query."""
 
     missing: Missing
-    prompts: Sequence[Sequence[Posed]]
+    prompts: Sequence[Sequence[PosedPrompt]]
 
     @property
     def needs(self) -> set[str]:
@@ -93,7 +93,7 @@ class Batch:
     engine: Engine
     seeds: Sequence[int]
     missing: Missing
-    pose: Callable[[RegressionTask, int, int], Posed]
+    pose: Callable[[RegressionTask, int, int], PosedPrompt]
     sources: Sources
 
     def run(self) -> Iterator[Shown]:
@@ -132,66 +132,68 @@ class Batch:
         starts = [start for start in done for _ in range(queries)]
         labels = [posed.label for posed in prompts]
         segments = [posed.ids[start:] for posed, start in zip(prompts, starts, strict=True)]
-        seen = self.engine.read(stream, segments, self._look(level, prompts, starts), labels)
+        seen = self.engine.read(stream, segments, self._capture(level, prompts, starts), labels)
         if stem_sums is not None and seen.sums is not None:
             seen.sums = seen.sums + stem_sums.repeat_interleave(queries, 0)
         decodings = self._decode(prompts, stream, seen, labels) if level.answers else [None] * len(prompts)
         each = enumerate(zip(prompts, decodings, strict=True))
-        sights = [self._sight(posed, seen, row, decoding) for row, (posed, decoding) in each]
+        readings = [self._prompt_reading(posed, seen, row, decoding) for row, (posed, decoding) in each]
         for task, needs in level.missing.items():
-            for sight in sights:
-                for need in (one for one in PARTS if one in needs and sight.posed.query < task.queries_per_seed):
-                    yield Shown(task, sight.posed, need, self._checked(PARTS[need](sight, task), sight))
+            for reading in readings:
+                for need in (one for one in PARTS if one in needs and reading.posed.query < task.queries_per_seed):
+                    yield Shown(task, reading.posed, need, self._checked(PARTS[need](reading, task), reading))
             for need in sorted(needs & INTERVENTIONS):
-                yield from self._intervene(task, need, stream, sights)
+                yield from self._intervene(task, need, stream, readings)
 
-    def _intervene(self, task: RegressionTask, need: str, stream: Stream, sights: Sequence[Sight]) -> Iterator[Shown]:
+    def _intervene(
+        self, task: RegressionTask, need: str, stream: Stream, readings: Sequence[PromptReading]
+    ) -> Iterator[Shown]:
         """All prompts side by side, once their answers are known: that of seed 0 may hold the pair of the others."""
-        aims = [aim(sight, task, need) for sight in sights]
+        sites = [site_of(reading, task, need) for reading in readings]
         if need in ABLATIONS:
-            parts = ablate(self.engine, stream, aims, self.sources.others(task), need)
+            parts = ablate(self.engine, stream, sites, self.sources.others(task), need)
         else:
-            changed = [self.sources.changed(task, one.posed.episode.seed, one.posed.query) for one in aims]
-            parts = patch(self.engine, stream, aims, changed)
-        for sight, part in zip(sights, parts, strict=True):
-            if sight.posed.query < task.queries_per_seed:
-                yield Shown(task, sight.posed, need, self._checked(part, sight))
+            changed = [self.sources.changed(task, one.posed.episode.seed, one.posed.query) for one in sites]
+            parts = patch(self.engine, stream, sites, changed)
+        for reading, part in zip(readings, parts, strict=True):
+            if reading.posed.query < task.queries_per_seed:
+                yield Shown(task, reading.posed, need, self._checked(part, reading))
 
-    def _look(self, level: Level, prompts: Sequence[Posed], starts: Sequence[int]) -> Look:
+    def _capture(self, level: Level, prompts: Sequence[PosedPrompt], starts: Sequence[int]) -> Capture:
         rows = bool(level.needs & {"attention", "induction"})
         places = _label_places(prompts, starts) if "induction" in level.needs else None
         sums = None
         if "activations" in level.needs:
             sums = self._sums(prompts, starts, [len(posed.ids) for posed in prompts])
-        return Look(rows=rows, row_positions=places, sums=sums)
+        return Capture(rows=rows, row_positions=places, sums=sums)
 
-    def _sums(self, prompts: Sequence[Posed], starts: Sequence[int], ends: Sequence[int]) -> GroupSums:
+    def _sums(self, prompts: Sequence[PosedPrompt], starts: Sequence[int], ends: Sequence[int]) -> GroupSums:
         """Sums of the neurons' activations over the groups of the tokens from starts to ends."""
         _first, modules = self.engine.parts.neurons(ACTIVATION_LAYERS)
         bounds = zip(prompts, starts, ends, strict=True)
         return GroupSums(modules, [group_of(posed)[start:end] for posed, start, end in bounds], groups(prompts[0]))
 
     def _decode(
-        self, prompts: Sequence[Posed], stream: Stream, seen: Reading, labels: Sequence[str]
+        self, prompts: Sequence[PosedPrompt], stream: Stream, seen: Reading, labels: Sequence[str]
     ) -> Sequence[Decoding]:
         baselines = [answer_tokens(self.engine.model, posed, float(posed.episode.outputs.mean())) for posed in prompts]
         return decode_greedily(self.engine, stream, seen, baselines, labels)
 
-    def _sight(self, posed: Posed, seen: Reading, row: int, decoding: Decoding | None) -> Sight:
+    def _prompt_reading(self, posed: PosedPrompt, seen: Reading, row: int, decoding: Decoding | None) -> PromptReading:
         rows = seen.rows[row] if seen.rows else None
         error = float(seen.rows_error[row]) if seen.rows_error is not None else None
         sums = seen.sums[row] if seen.sums is not None else None
-        return Sight(self.engine, self.sources, posed, seen.last_token(row), rows, error, sums, decoding)
+        return PromptReading(self.engine, self.sources, posed, seen.last_token(row), rows, error, sums, decoding)
 
-    def _checked(self, part: Part, sight: Sight) -> Part:
+    def _checked(self, part: Part, reading: PromptReading) -> Part:
         """The part with the checks that hold for every prompt, whatever is asked of it."""
-        model, seen = self.engine.model, sight.token
+        model, seen = self.engine.model, reading.token
         closure = max(closure_error(seen.writes, seen.residual), part.checks.get("residual stream", 0.0))
         checks = {**part.checks, "residual stream": closure, "model's own logits": self.engine.disagreement}
         try:
             require(checks, model.dtype)
         except InvalidInstrument as error:
-            raise InvalidInstrument(f"{model.name}, {sight.posed.label}: {error}") from None
+            raise InvalidInstrument(f"{model.name}, {reading.posed.label}: {error}") from None
         return Part(part.shown, checks)
 
 
@@ -202,7 +204,7 @@ def _added(sums: Sums | None, further: Sums | None) -> Sums | None:
     return sums + further
 
 
-def _label_places(prompts: Sequence[Posed], starts: Sequence[int]) -> Places:
+def _label_places(prompts: Sequence[PosedPrompt], starts: Sequence[int]) -> Places:
     """Places of the label tokens in each segment, then its last; the last again where a row has fewer labels."""
     each = zip(prompts, starts, strict=True)
     labels = [[token.position - start for token in label_tokens(posed)] for posed, start in each]

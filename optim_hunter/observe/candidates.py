@@ -12,7 +12,7 @@ from optim_hunter.observe.instruments import TokenReading
 from optim_hunter.observe.layouts import DecoderParts
 from optim_hunter.observe.logits import direct_contributions
 from optim_hunter.observe.observation import PREDICTORS, Candidates, Part
-from optim_hunter.observe.posed import Posed, answer_tokens
+from optim_hunter.observe.posed import PosedPrompt, answer_tokens
 from optim_hunter.tasks.prompts import tokens_of
 
 FITTED = {
@@ -25,7 +25,7 @@ FITTED = {
 
 
 def predictor_tokens(
-    model: LanguageModel, posed: Posed, seen: TokenReading, predictions: Mapping[str, float]
+    model: LanguageModel, posed: PosedPrompt, seen: TokenReading, predictions: Mapping[str, float]
 ) -> dict[str, int]:
     """Predictor → the token that its answer begins with after the prompt.
 
@@ -46,7 +46,7 @@ def predictor_tokens(
 
 
 def candidate_logits(
-    model: LanguageModel, parts: DecoderParts, posed: Posed, seen: TokenReading, compared: Mapping[str, int]
+    model: LanguageModel, parts: DecoderParts, posed: PosedPrompt, seen: TokenReading, compared: Mapping[str, int]
 ) -> Part:
     """Logits and attribution of the compared tokens and of those that the prompt's outputs begin with."""
     outputs = [value for value in posed.prompt.values if value.kind == "output"]

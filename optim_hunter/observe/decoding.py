@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from optim_hunter.models.language import LanguageModel
 from optim_hunter.observe.engine import Engine
-from optim_hunter.observe.instruments import Look, Reading, TokenReading
+from optim_hunter.observe.instruments import Capture, Reading, TokenReading
 from optim_hunter.observe.streams import Stream
 
 MAX_NEW_TOKENS = 16
@@ -61,5 +61,5 @@ def decode_greedily(
         if not any(going):
             break
         segments = [one.answer[-1:] if goes else [] for one, goes in zip(decodings, going, strict=True)]
-        seen = engine.read(stream, segments, Look(), labels)
+        seen = engine.read(stream, segments, Capture(), labels)
     return decodings

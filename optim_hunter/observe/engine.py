@@ -14,7 +14,7 @@ from optim_hunter.models.language import LanguageModel
 from optim_hunter.observe.agreement import PROBE_LENGTHS, disagreement
 from optim_hunter.observe.attribution import closure_error
 from optim_hunter.observe.checks import require
-from optim_hunter.observe.instruments import Look, Reading, advance, read
+from optim_hunter.observe.instruments import Capture, Reading, advance, read
 from optim_hunter.observe.layouts import KNOWN_FAMILIES, DecoderParts, decoder_parts
 from optim_hunter.observe.streams import Stream
 from optim_hunter.observe.sums import GroupSums
@@ -82,7 +82,7 @@ class Engine:
     @cached_property
     def closure(self) -> float:
         """How far embedding + Σ writes are from the final residual, on a short prompt."""
-        seen = self.read(self.start(1), [list(range(PROBE_LENGTHS[0]))], Look(), ["a short prompt"]).last_token(0)
+        seen = self.read(self.start(1), [list(range(PROBE_LENGTHS[0]))], Capture(), ["a short prompt"]).last_token(0)
         return closure_error(seen.writes, seen.residual)
 
     def close(self) -> None:
@@ -111,14 +111,16 @@ class Engine:
         self._count(segments)
         return advance(self.model.module, stream, segments, asked)
 
-    def read(self, stream: Stream, segments: Sequence[Sequence[int]], look: Look, labels: Sequence[str]) -> Reading:
+    def read(
+        self, stream: Stream, segments: Sequence[Sequence[int]], capture: Capture, labels: Sequence[str]
+    ) -> Reading:
         """Run the next segment of every row and read it; `labels` name the rows in messages.
 
         Raises:
             InvalidInstrument: the model gives logits that are not finite.
         """
         self._count(segments)
-        seen = read(self.model.module, self.parts, stream, segments, look)
+        seen = read(self.model.module, self.parts, stream, segments, capture)
         finite = seen.logits.isfinite().all(1).tolist()
         broken = [label for label, good, segment in zip(labels, finite, segments, strict=True) if segment and not good]
         if broken:

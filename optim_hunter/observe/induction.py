@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from optim_hunter.observe.observation import InductionMass
-from optim_hunter.observe.posed import Posed
+from optim_hunter.observe.posed import PosedPrompt
 
 Place = tuple[int, int, int, int]
 """Which value of its example a label stands before, its first and last character counted from there, and its token."""
@@ -25,7 +25,7 @@ class LabelToken:
     same_places: list[int]
 
 
-def label_tokens(posed: Posed) -> list[LabelToken]:
+def label_tokens(posed: PosedPrompt) -> list[LabelToken]:
     """The tokens that `InductionMass` reads, in ascending order.
 
     A place is counted in characters from the value that follows, since numbers differ in tokens, and the first example
@@ -44,7 +44,7 @@ def label_tokens(posed: Posed) -> list[LabelToken]:
     ]
 
 
-def _places(posed: Posed) -> list[dict[Place, int]]:
+def _places(posed: PosedPrompt) -> list[dict[Place, int]]:
     """Of each example, the test case last: the place of each token that lies wholly between values → its position."""
     values = posed.prompt.values
     ends, starts = [0, *(value.end for value in values)], [*(value.start for value in values), len(posed.prompt.text)]

@@ -27,8 +27,8 @@ Places = Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True)
-class Look:
-    """What is read of a pass beside component writes and logits.
+class Capture:
+    """What is captured of a pass beside component writes and logits.
 
     Writes and heads are read at `positions`, by default the last token alone; attention rows at `row_positions`, by
     default the same. `first_layer` is the first whose writes are read. Without `logits` the unembedding is not run.
@@ -108,17 +108,17 @@ class _Taps:
         return [module.register_forward_pre_hook(keep, with_kwargs=True) for module in modules]
 
 
-def _writing(parts: DecoderParts, look: Look) -> list[nn.Module]:
+def _writing(parts: DecoderParts, capture: Capture) -> list[nn.Module]:
     """Attention and MLP of each layer that is read, in the order in which they write."""
-    pairs = list(zip(parts.attention, parts.mlp, strict=True))[look.first_layer :]
+    pairs = list(zip(parts.attention, parts.mlp, strict=True))[capture.first_layer :]
     return [part for pair in pairs for part in pair]
 
 
 @contextmanager
-def _listening(taps: _Taps, parts: DecoderParts, look: Look) -> Iterator[None]:
-    handles = taps.outputs("write", _writing(parts, look))
+def _listening(taps: _Taps, parts: DecoderParts, capture: Capture) -> Iterator[None]:
+    handles = taps.outputs("write", _writing(parts, capture))
     handles += taps.inputs("stream", [parts.layers[0], parts.norm])
-    handles += taps.inputs("heads", parts.head_output[look.first_layer :] if look.heads else [])
+    handles += taps.inputs("heads", parts.head_output[capture.first_layer :] if capture.heads else [])
     try:
         yield
     finally:
@@ -142,30 +142,30 @@ def advance(
 
 @torch.inference_mode()
 def read(
-    module: PreTrainedModel, parts: DecoderParts, stream: Stream, segments: Sequence[Sequence[int]], look: Look
+    module: PreTrainedModel, parts: DecoderParts, stream: Stream, segments: Sequence[Sequence[int]], capture: Capture
 ) -> Reading:
     """Run the next segment of every row and read it."""
     tokens = stream.extend(segments)
-    rows_at = look.positions if look.row_positions is None else look.row_positions
-    under_way = AttentionPass(stream, tokens.shape[1], _columns(segments, tokens, rows_at) if look.rows else None)
-    taps = _Taps(_columns(segments, tokens, look.positions))
+    rows_at = capture.positions if capture.row_positions is None else capture.row_positions
+    under_way = AttentionPass(stream, tokens.shape[1], _columns(segments, tokens, rows_at) if capture.rows else None)
+    taps = _Taps(_columns(segments, tokens, capture.positions))
     logits: list[Tensor] = []
     unembedding = parts.unembed.register_forward_hook(lambda _, __, output: logits.append(output[:, -1].float()))
     try:
         with (
-            _listening(taps, parts, look),
+            _listening(taps, parts, capture),
             attending(module, under_way),
-            summing(look.sums, tokens.shape[1], tokens.device) as sums,
+            summing(capture.sums, tokens.shape[1], tokens.device) as sums,
         ):
-            if look.logits:
+            if capture.logits:
                 _forward(module, tokens, stream, logits_to_keep=1)
             else:
                 _forward(module.base_model, tokens, stream)
                 logits.append(torch.empty(len(tokens), 0, device=tokens.device))
     finally:
         unembedding.remove()
-    seen = _reading(parts, stream, taps, logits[-1], under_way, look)
-    seen.sums = stacked(look.sums, sums)
+    seen = _reading(parts, stream, taps, logits[-1], under_way, capture)
+    seen.sums = stacked(capture.sums, sums)
     return seen
 
 
@@ -183,7 +183,7 @@ def read_batch(
         heads: whether the input of W_O is.
     """
     stream = Stream.start(len(prompts), module.device, keep=False)
-    return read(module, parts, stream, prompts, Look(rows, heads))
+    return read(module, parts, stream, prompts, Capture(rows, heads))
 
 
 def _forward(module: Any, tokens: Tensor, stream: Stream, **options: Any) -> None:
@@ -207,15 +207,15 @@ def _columns(
 
 
 def _reading(
-    parts: DecoderParts, stream: Stream, taps: _Taps, logits: Tensor, under_way: AttentionPass, look: Look
+    parts: DecoderParts, stream: Stream, taps: _Taps, logits: Tensor, under_way: AttentionPass, capture: Capture
 ) -> Reading:
     kept = taps.kept
-    writes = [kept["stream", parts.layers[0]], *(kept["write", part] for part in _writing(parts, look))]
-    seen = Reading(logits, torch.stack(writes, 2), kept["stream", parts.norm], first_layer=look.first_layer)
-    if look.rows:
+    writes = [kept["stream", parts.layers[0]], *(kept["write", part] for part in _writing(parts, capture))]
+    seen = Reading(logits, torch.stack(writes, 2), kept["stream", parts.norm], first_layer=capture.first_layer)
+    if capture.rows:
         seen.rows, seen.rows_error = _without_padding(stream, under_way.rows), under_way.error
-    if look.heads:
-        seen.heads_input = torch.stack([kept["heads", part] for part in parts.head_output[look.first_layer :]], 2)
+    if capture.heads:
+        seen.heads_input = torch.stack([kept["heads", part] for part in parts.head_output[capture.first_layer :]], 2)
     return seen
 
 

@@ -18,7 +18,7 @@ from optim_hunter.claim import UserError
 from optim_hunter.observe.attribution import closure_error
 from optim_hunter.observe.checks import require
 from optim_hunter.observe.engine import Engine
-from optim_hunter.observe.instruments import Look, Reading, TokenReading
+from optim_hunter.observe.instruments import Capture, Reading, TokenReading
 from optim_hunter.observe.layouts import DecoderParts
 from optim_hunter.observe.streams import Stream
 
@@ -78,7 +78,7 @@ def _value_of(parts: DecoderParts, reading: Reading, row: int, component: Compon
     if component.head is None:
         return reading.writes[row, :, 1 + 2 * layer + (component.kind == "mlp")]
     if reading.heads_input is None:
-        raise UserError("this reading shows no heads: ask for them with Look(heads=True)")
+        raise UserError("this reading shows no heads: ask for them with Capture(heads=True)")
     outputs = reading.heads_input[row, :, layer]
     return outputs.reshape(len(outputs), parts.heads, -1)[:, component.head]
 
@@ -107,25 +107,30 @@ def intervene(
     touched = [_places(engine.parts, prompt, one) for one in interventions]
     first_token = min((min(places) for places in touched), default=len(prompt) - 1)
     first_layer = min((component.layer for one in interventions for component in one.values), default=0)
-    stem = engine.start(1)
+    stem, rest = engine.start(1), prompt[first_token:]
     engine.advance(stem, [prompt[:first_token]])
-    rest = prompt[first_token:]
     with kept_inputs(engine.parts.layers[first_layer : first_layer + 1]) as inputs:
-        clean = engine.read(_continued(engine, stem, 1), [rest], Look(), [label]).last_token(0)
-    changed: list[TokenReading] = []
-    at_once = max(1, engine.tokens_at_once // len(rest))
-    edits = [
-        (one, [token - first_token for token in places]) for one, places in zip(interventions, touched, strict=True)
-    ]
-    for start in range(0, len(edits), at_once):
-        some = edits[start : start + at_once]
-        rows, look = _continued(engine, stem, len(some)), Look(first_layer=first_layer)
-        with resumed(engine.parts, first_layer, inputs[0]), edited(engine.parts, some):
-            seen = engine.read(rows, [rest] * len(some), look, [label] * len(some))
-        changed += [_with_writes_before(seen.last_token(row), clean, first_layer) for row in range(len(some))]
+        clean = engine.read(_continued(engine, stem, 1), [rest], Capture(), [label]).last_token(0)
+    edits = [(one, [at - first_token for at in places]) for one, places in zip(interventions, touched, strict=True)]
+    with resumed(engine.parts, first_layer, inputs[0]):
+        edited_readings = list(_read_edited(engine, stem, rest, edits, first_layer, label))
+    changed = [_with_writes_before(one, clean, first_layer) for one in edited_readings]
     for one in (clean, *changed):
         require({"residual stream": closure_error(one.writes, one.residual)}, engine.model.dtype)
     return clean, changed
+
+
+def _read_edited(
+    engine: Engine, stem: Stream, rest: Sequence[int], edits: Sequence[Edit], first_layer: int, label: str
+) -> Iterator[TokenReading]:
+    """The last token under each edit, as many side by side as the engine runs."""
+    at_once, capture = max(1, engine.tokens_at_once // len(rest)), Capture(first_layer=first_layer)
+    for start in range(0, len(edits), at_once):
+        some = edits[start : start + at_once]
+        many = len(some)
+        with edited(engine.parts, some):
+            seen = engine.read(_continued(engine, stem, many), [rest] * many, capture, [label] * many)
+        yield from map(seen.last_token, range(many))
 
 
 def _with_writes_before(seen: TokenReading, clean: TokenReading, first_layer: int) -> TokenReading:

@@ -94,7 +94,7 @@ class LlmRegressor:
     def _answer(self, prompt: str) -> tuple[str, bool]:
         """The greedy answer to a prompt, and whether it ended."""
         from optim_hunter.observe.decoding import decode_greedily
-        from optim_hunter.observe.instruments import Look
+        from optim_hunter.observe.instruments import Capture
 
         model, label = self._engine.model, [f"a prompt of {self.__name__}"]
         ids = model.encode(prompt).ids
@@ -104,6 +104,6 @@ class LlmRegressor:
                 "answer: take fewer examples"
             )
         stream = self._engine.start(1)
-        seen = self._engine.read(stream, [ids], Look(), label)
+        seen = self._engine.read(stream, [ids], Capture(), label)
         decoding = decode_greedily(self._engine, stream, seen, [[]], label, self._most)[0]
         return model.decode(decoding.answer), decoding.ended

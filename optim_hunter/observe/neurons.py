@@ -7,19 +7,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from optim_hunter.observe.observation import Activations
-from optim_hunter.observe.posed import Posed
+from optim_hunter.observe.posed import PosedPrompt
 from optim_hunter.tasks.prompts import tokens_of
 
 HALVES = 2
 """Examples of even and of odd number."""
 
 
-def groups(posed: Posed) -> int:
+def groups(posed: PosedPrompt) -> int:
     """How many groups of tokens there are: in each half the outputs, then each feature."""
     return HALVES * (1 + len(posed.episode.test_features))
 
 
-def group_of(posed: Posed) -> list[int]:
+def group_of(posed: PosedPrompt) -> list[int]:
     """The group of each token; −1 for labels, the instruction and the test case."""
     found = [-1] * len(posed.ids)
     kinds = groups(posed) // HALVES
@@ -31,7 +31,9 @@ def group_of(posed: Posed) -> list[int]:
     return found
 
 
-def mean_activations(posed: Posed, sums: Float[Tensor, "layer group neuron"], first_layer: int) -> Activations | None:
+def mean_activations(
+    posed: PosedPrompt, sums: Float[Tensor, "layer group neuron"], first_layer: int
+) -> Activations | None:
     """Means from the sums over the groups of the whole prompt; None where a half has no example."""
     tokens = np.bincount([group for group in group_of(posed) if group >= 0], minlength=groups(posed))
     if not tokens.all():

@@ -17,7 +17,7 @@ from optim_hunter.models.language import LanguageModel
 from optim_hunter.observe.agreement import capped
 from optim_hunter.observe.checks import require
 from optim_hunter.observe.engine import Engine
-from optim_hunter.observe.instruments import Look
+from optim_hunter.observe.instruments import Capture
 from optim_hunter.observe.memory import has_memory_for
 from optim_hunter.observe.streams import Stream
 
@@ -142,10 +142,10 @@ def _read_into(found: list[_Seen], engine: Engine, rows: Sequence[Row], tokens: 
     most = max(len(row.ends) for row in rows)
     places = [[*row.ends.values(), *[-1] * (most - len(row.ends))] for row in rows]
     # Nothing is read of the layers, and no row is continued.
-    look = Look(positions=places, first_layer=len(engine.parts.layers))
+    capture = Capture(positions=places, first_layer=len(engine.parts.layers))
     labels = [f"a text of {len(row.tokens)} tokens" for row in rows]
     stream = Stream.start(len(rows), engine.device, keep=False)
-    seen = engine.read(stream, [row.tokens for row in rows], look, labels)
+    seen = engine.read(stream, [row.tokens for row in rows], capture, labels)
     unembed, picked = engine.parts.unembed, list(tokens)
     final = engine.parts.norm(seen.residual.to(unembed.weight.dtype))
     bias = None if unembed.bias is None else unembed.bias[picked]

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from optim_hunter.claim import NoValue
-from optim_hunter.observe.ablation import ABLATIONS, Aim, OtherSeeds
+from optim_hunter.observe.ablation import ABLATIONS, OtherSeeds, Site
 from optim_hunter.observe.attribution import attention_mass, attribute
 from optim_hunter.observe.candidates import candidate_logits, predictor_tokens
 from optim_hunter.observe.decoding import Decoding
@@ -19,7 +19,7 @@ from optim_hunter.observe.induction import induction_mass, label_tokens
 from optim_hunter.observe.instruments import TokenReading
 from optim_hunter.observe.neurons import mean_activations
 from optim_hunter.observe.observation import ACTIVATION_LAYERS, Answer, Part
-from optim_hunter.observe.posed import Posed
+from optim_hunter.observe.posed import PosedPrompt
 from optim_hunter.tasks.answers import first_line
 from optim_hunter.tasks.prompts import number_text
 from optim_hunter.tasks.regression import RegressionTask
@@ -64,11 +64,11 @@ class Sources:
     reference: Callable[[RegressionTask, str], Any]
     predictions: Callable[[RegressionTask, int, int], Mapping[str, float]]
     others: Callable[[RegressionTask], OtherSeeds]
-    changed: Callable[[RegressionTask, int, int], Posed]
+    changed: Callable[[RegressionTask, int, int], PosedPrompt]
 
 
 @dataclass(frozen=True)
-class Sight:
+class PromptReading:
     """What a batch saw of one prompt.
 
     Attributes:
@@ -81,7 +81,7 @@ class Sight:
 
     engine: Engine
     sources: Sources
-    posed: Posed
+    posed: PosedPrompt
     token: TokenReading
     rows: Float[Tensor, "layer head position key"] | None
     rows_error: float | None
@@ -89,94 +89,94 @@ class Sight:
     decoding: Decoding | None
 
 
-def _answer(sight: Sight, _: RegressionTask) -> Part:
-    assert sight.decoding is not None
-    text = sight.engine.model.decode(sight.decoding.answer)
-    parted = _parted(sight)
-    return Part(Answer(text, sight.decoding.ended, parted[1] if parted else None), {})
+def _answer(reading: PromptReading, _: RegressionTask) -> Part:
+    assert reading.decoding is not None
+    text = reading.engine.model.decode(reading.decoding.answer)
+    parted = _parted(reading)
+    return Part(Answer(text, reading.decoding.ended, parted[1] if parted else None), {})
 
 
-def _parted(sight: Sight) -> tuple[TokenReading, Pair] | None:
+def _parted(reading: PromptReading) -> tuple[TokenReading, Pair] | None:
     """Where an answer leaves the baseline's; None where it is the same number."""
-    assert sight.decoding is not None
-    answer = first_line(sight.engine.model.decode(sight.decoding.answer))
-    same = answer == number_text(float(sight.posed.episode.outputs.mean()))
-    return None if same else sight.decoding.parted
+    assert reading.decoding is not None
+    answer = first_line(reading.engine.model.decode(reading.decoding.answer))
+    same = answer == number_text(float(reading.posed.episode.outputs.mean()))
+    return None if same else reading.decoding.parted
 
 
-def _compared(sight: Sight, task: RegressionTask, need: str) -> tuple[TokenReading, Pair] | None:
+def _compared(reading: PromptReading, task: RegressionTask, need: str) -> tuple[TokenReading, Pair] | None:
     """The pair of tokens that a need compares, and what was seen at the token that predicts it."""
     if task.pair == "own":
-        return _parted(sight)
-    pair = sight.sources.reference(task, need)
-    return (sight.token, pair) if pair is not None else None
+        return _parted(reading)
+    pair = reading.sources.reference(task, need)
+    return (reading.token, pair) if pair is not None else None
 
 
-def aim(sight: Sight, task: RegressionTask, need: str) -> Aim:
+def site_of(reading: PromptReading, task: RegressionTask, need: str) -> Site:
     """Where a prompt is touched for a need that compares a pair."""
-    seen, pair = _compared(sight, task, need) or (sight.token, None)
-    decoded = sight.decoding.answer if sight.decoding is not None else []
-    step = sight.decoding.parted_after if sight.decoding is not None and seen is not sight.token else 0
+    seen, pair = _compared(reading, task, need) or (reading.token, None)
+    decoded = reading.decoding.answer if reading.decoding is not None else []
+    step = reading.decoding.parted_after if reading.decoding is not None and seen is not reading.token else 0
     run = max(0, len(decoded) - 1)  # the last token of an answer is not run
-    return Aim(sight.posed, tuple(decoded[:step]), run - step + 1, pair, seen.logits)
+    return Site(reading.posed, tuple(decoded[:step]), run - step + 1, pair, seen.logits)
 
 
-def _attribution(sight: Sight, task: RegressionTask) -> Part:
-    parted = _compared(sight, task, "attribution")
+def _attribution(reading: PromptReading, task: RegressionTask) -> Part:
+    parted = _compared(reading, task, "attribution")
     if parted is None:
         return Part(None, {})
     seen, pair = parted
-    words = sight.engine.model.decode([pair[0]]), sight.engine.model.decode([pair[1]])
-    return Part(*attribute(seen, sight.engine.parts, pair, words, sight.posed.written_tokens))
+    words = reading.engine.model.decode([pair[0]]), reading.engine.model.decode([pair[1]])
+    return Part(*attribute(seen, reading.engine.parts, pair, words, reading.posed.written_tokens))
 
 
-def _attention(sight: Sight, _: RegressionTask) -> Part:
-    assert sight.rows is not None
-    rows, posed = sight.rows[:, :, -1], sight.posed
+def _attention(reading: PromptReading, _: RegressionTask) -> Part:
+    assert reading.rows is not None
+    rows, posed = reading.rows[:, :, -1], reading.posed
     positions = {
         "outputs": posed.positions_of("output"),
         "features": posed.positions_of("feature"),
         "query_features": posed.query_positions,
     }
-    return Part(attention_mass(rows, positions), _row_checks(sight))
+    return Part(attention_mass(rows, positions), _row_checks(reading))
 
 
-def _candidates(sight: Sight, task: RegressionTask) -> Part:
-    model, posed = sight.engine.model, sight.posed
+def _candidates(reading: PromptReading, task: RegressionTask) -> Part:
+    model, posed = reading.engine.model, reading.posed
     seed, query = posed.episode.seed, posed.query
     if takes_seed_0s(task, seed, query, "candidates"):
-        compared = sight.sources.reference(task, "candidates")
+        compared = reading.sources.reference(task, "candidates")
     else:
         try:
-            compared = predictor_tokens(model, posed, sight.token, sight.sources.predictions(task, seed, query))
+            compared = predictor_tokens(model, posed, reading.token, reading.sources.predictions(task, seed, query))
         except NoValue:
             compared = None
     if compared is None:
         return Part(None, {})
-    return candidate_logits(model, sight.engine.parts, posed, sight.token, compared)
+    return candidate_logits(model, reading.engine.parts, posed, reading.token, compared)
 
 
-def _induction(sight: Sight, _: RegressionTask) -> Part:
-    assert sight.rows is not None
-    labels = label_tokens(sight.posed)
-    shown = induction_mass(sight.rows[:, :, : len(labels)], labels) if labels else None
-    return Part(shown, _row_checks(sight))
+def _induction(reading: PromptReading, _: RegressionTask) -> Part:
+    assert reading.rows is not None
+    labels = label_tokens(reading.posed)
+    shown = induction_mass(reading.rows[:, :, : len(labels)], labels) if labels else None
+    return Part(shown, _row_checks(reading))
 
 
-def _activations(sight: Sight, _: RegressionTask) -> Part:
-    assert sight.sums is not None
-    first, _modules = sight.engine.parts.neurons(ACTIVATION_LAYERS)
-    return Part(mean_activations(sight.posed, sight.sums, first), {})
+def _activations(reading: PromptReading, _: RegressionTask) -> Part:
+    assert reading.sums is not None
+    first, _modules = reading.engine.parts.neurons(ACTIVATION_LAYERS)
+    return Part(mean_activations(reading.posed, reading.sums, first), {})
 
 
-def _row_checks(sight: Sight) -> dict[str, float]:
+def _row_checks(reading: PromptReading) -> dict[str, float]:
     """Over all rows that were read, the label tokens' too."""
-    assert sight.rows is not None
-    assert sight.rows_error is not None
-    return {"attention rows": sight.rows_error, "row sums": float((sight.rows.sum(-1) - 1).abs().max())}
+    assert reading.rows is not None
+    assert reading.rows_error is not None
+    return {"attention rows": reading.rows_error, "row sums": float((reading.rows.sum(-1) - 1).abs().max())}
 
 
-PARTS: Mapping[str, Callable[[Sight, RegressionTask], Part]] = {
+PARTS: Mapping[str, Callable[[PromptReading, RegressionTask], Part]] = {
     "answer": _answer,
     "attribution": _attribution,
     "attention": _attention,

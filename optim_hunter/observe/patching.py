@@ -13,38 +13,38 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from optim_hunter.observe.ablation import Aim, Paused, Variant, block_runs
+from optim_hunter.observe.ablation import Paused, Site, Variant, block_runs
 from optim_hunter.observe.engine import Engine
-from optim_hunter.observe.instruments import Look, Reading
+from optim_hunter.observe.instruments import Capture, Reading
 from optim_hunter.observe.interventions import values_of
 from optim_hunter.observe.layouts import DecoderParts
 from optim_hunter.observe.logits import direct_contributions
 from optim_hunter.observe.observation import Part, Patching, late_width
-from optim_hunter.observe.posed import Posed, common_prefix
+from optim_hunter.observe.posed import PosedPrompt, common_prefix
 from optim_hunter.observe.streams import Stream
 
 
-def patch(engine: Engine, stream: Stream, aims: Sequence[Aim], changed: Sequence[Posed]) -> Iterator[Part]:
+def patch(engine: Engine, stream: Stream, sites: Sequence[Site], changed: Sequence[PosedPrompt]) -> Iterator[Part]:
     """What runs of blocks carry of the change; nothing where a prompt has no pair.
 
     Args:
         engine: runs the model.
         stream: has run all prompts, a row each.
-        aims: where each prompt is touched.
+        sites: where each prompt is touched.
         changed: the same prompts with another last example.
     """
     sets = block_runs(engine.parts)
-    other_stream, other_aims = _run_changed(engine, stream, aims, changed)
-    plain, other = Paused.at(engine, stream, aims), Paused.at(engine, other_stream, other_aims)
-    noised, errors = plain.drops(sets, _values(engine.parts, other.clean, aims), 1)
-    denoised, other_errors = other.drops(sets, _values(engine.parts, plain.clean, aims), 1)
+    other_stream, other_sites = _run_changed(engine, stream, sites, changed)
+    plain, other = Paused.at(engine, stream, sites), Paused.at(engine, other_stream, other_sites)
+    noised, errors = plain.drops(sets, _values(engine.parts, other.clean, sites), 1)
+    denoised, other_errors = other.drops(sets, _values(engine.parts, plain.clean, sites), 1)
     differences, others = (one.differences(one.clean)[:, 0].tolist() for one in (plain, other))
     worst = torch.maximum(errors, other_errors)
-    for row, aim in enumerate(aims):
-        if aim.pair is None:
+    for row, site in enumerate(sites):
+        if site.pair is None:
             yield Part(None, {})
             continue
-        direct = _direct(engine.parts, plain.clean, row, aim.pair) - _direct(engine.parts, other.clean, row, aim.pair)
+        direct = _direct(engine.parts, plain.clean, row, site.pair) - _direct(engine.parts, other.clean, row, site.pair)
         noising, denoising = (effect.view(2, -1).cpu().numpy() for effect in (noised[row, 0], -denoised[row, 0]))
         width = late_width(len(engine.parts.layers))
         runs = direct.unfold(1, width, 1).sum(-1).cpu().numpy()
@@ -53,20 +53,20 @@ def patch(engine: Engine, stream: Stream, aims: Sequence[Aim], changed: Sequence
 
 
 def _run_changed(
-    engine: Engine, stream: Stream, aims: Sequence[Aim], changed: Sequence[Posed]
-) -> tuple[Stream, list[Aim]]:
+    engine: Engine, stream: Stream, sites: Sequence[Site], changed: Sequence[PosedPrompt]
+) -> tuple[Stream, list[Site]]:
     """The changed prompts with the same tokens of the answer, from where they leave the others."""
-    shared = [common_prefix([aim.posed.ids, other.ids]) for aim, other in zip(aims, changed, strict=True)]
-    rows = stream.rewound([aim.hidden + len(aim.tokens) - 1 - same for aim, same in zip(aims, shared, strict=True)])
+    shared = [common_prefix([site.posed.ids, other.ids]) for site, other in zip(sites, changed, strict=True)]
+    rows = stream.rewound([site.rewind + len(site.tokens) - 1 - same for site, same in zip(sites, shared, strict=True)])
     branched, labels = rows.branch(1), [other.label for other in changed]
-    segments = [[*other.ids[same:], *aim.answer] for aim, other, same in zip(aims, changed, shared, strict=True)]
-    seen = engine.read(branched, segments, Look(), labels)
-    each = zip(aims, changed, seen.logits, strict=True)
-    return branched, [replace(aim, posed=other, hidden=1, logits=logits) for aim, other, logits in each]
+    segments = [[*other.ids[same:], *site.answer] for site, other, same in zip(sites, changed, shared, strict=True)]
+    seen = engine.read(branched, segments, Capture(), labels)
+    each = zip(sites, changed, seen.logits, strict=True)
+    return branched, [replace(site, posed=other, rewind=1, logits=logits) for site, other, logits in each]
 
 
-def _values(parts: DecoderParts, given: Reading, aims: Sequence[Aim]) -> list[list[Variant]]:
-    return [[partial(values_of, parts, given, row)] if aim.pair is not None else [] for row, aim in enumerate(aims)]
+def _values(parts: DecoderParts, given: Reading, sites: Sequence[Site]) -> list[list[Variant]]:
+    return [[partial(values_of, parts, given, row)] if site.pair is not None else [] for row, site in enumerate(sites)]
 
 
 def _direct(parts: DecoderParts, seen: Reading, row: int, pair: tuple[int, int]) -> Float[Tensor, "kind layer"]:

@@ -13,7 +13,7 @@ from optim_hunter.tasks.regression import Episode, RegressionTask, draw, with_an
 
 
 @dataclass(frozen=True)
-class Posed:
+class PosedPrompt:
     """A prompt as it is put to a model."""
 
     episode: Episode
@@ -64,7 +64,7 @@ class Posed:
         return [position for value in values for position in tokens_of(value, self.encoded.offsets)]
 
 
-def pose(model: LanguageModel, task: RegressionTask, seed: int, query: int = 0) -> Posed:
+def pose(model: LanguageModel, task: RegressionTask, seed: int, query: int = 0) -> PosedPrompt:
     """The prompt of a seed's query.
 
     Raises:
@@ -73,7 +73,7 @@ def pose(model: LanguageModel, task: RegressionTask, seed: int, query: int = 0) 
     return _posed(model, task, draw(task, seed, query), query)
 
 
-def pose_changed(model: LanguageModel, task: RegressionTask, seed: int, query: int = 0) -> Posed:
+def pose_changed(model: LanguageModel, task: RegressionTask, seed: int, query: int = 0) -> PosedPrompt:
     """The same prompt with another last example.
 
     Raises:
@@ -82,9 +82,9 @@ def pose_changed(model: LanguageModel, task: RegressionTask, seed: int, query: i
     return _posed(model, task, with_another_last_example(task, seed, query), query)
 
 
-def _posed(model: LanguageModel, task: RegressionTask, episode: Episode, query: int) -> Posed:
+def _posed(model: LanguageModel, task: RegressionTask, episode: Episode, query: int) -> PosedPrompt:
     prompt = regression_prompt(episode, task.template)
-    posed = Posed(episode, query, prompt, model.encode(prompt.text))
+    posed = PosedPrompt(episode, query, prompt, model.encode(prompt.text))
     length = len(posed.ids) + MAX_NEW_TOKENS
     if length > model.context:
         raise UserError(
@@ -95,7 +95,7 @@ def _posed(model: LanguageModel, task: RegressionTask, episode: Episode, query: 
     return posed
 
 
-def answer_tokens(model: LanguageModel, posed: Posed, number: float) -> list[int]:
+def answer_tokens(model: LanguageModel, posed: PosedPrompt, number: float) -> list[int]:
     """The tokens that a number takes as answer, after the prompt, with the line end that closes it.
 
     Many tokenizers join a minus sign with the space before it. The prompt ends in a token that is this space, so what

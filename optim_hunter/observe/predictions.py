@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from optim_hunter.claim import NoValue
-from optim_hunter.observe.plan import Plan
+from optim_hunter.observe.plan import Plan, seeds_with
 from optim_hunter.observe.store import Store
 from optim_hunter.observe.versions import regressors_engine
 from optim_hunter.tasks.regression import RegressionTask, draw
@@ -63,9 +63,7 @@ class Predictors:
         for name in names:
             known(name)
         self.names, self._store = tuple(names), store
-        self.seeds = {
-            task: sorted(asked.seeds) for plan in plans.values() for task, asked in plan.items() if need in asked.needs
-        }
+        self.seeds = {task: seeds_with(need, asked) for plan in plans.values() for task, asked in plan.items()}
         self.fits = 0
         self.taken = 0
         self._seen: dict[tuple[RegressionTask, int], SeedFits] = {}

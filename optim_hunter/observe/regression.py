@@ -61,7 +61,7 @@ class RegressionPass:
             raise self._left_out[task]
         if missing:
             self.engine.open()
-        if missing and "activations" in self.plan[task].needs:
+        if any("activations" in self.plan[task][seed] for seed in missing):
             self.engine.parts.neurons(ACTIVATION_LAYERS)
 
     def observe(self, task: RegressionTask, seed: int, query: int = 0) -> RegressionObservation:
@@ -73,7 +73,7 @@ class RegressionPass:
         """
         if task in self._missing(seed):
             self._see(self._chunk(seed))
-        parts = {need: self._parts[task, seed, query, need] for need in self.plan[task].needs}
+        parts = {need: self._parts[task, seed, query, need] for need in self.plan[task][seed]}
         return RegressionObservation.of(draw(task, seed, query), parts)
 
     def _leave_out_long_prompts(self) -> None:
@@ -81,7 +81,7 @@ class RegressionPass:
         self._looked_at = True
         for task, asked in list(self.plan.items()):
             try:
-                for seed in asked.seeds:
+                for seed in asked:
                     self.pose(task, seed, 0)
             except UserError as error:
                 self._left_out[task] = error
@@ -92,10 +92,14 @@ class RegressionPass:
     def _missing(self, seed: int) -> dict[RegressionTask, frozenset[str]]:
         """What has not been seen of a seed; what the store has of it is recalled."""
         missing = {}
-        for task, asked in self.plan.items():
-            if seed in asked.seeds and (lacking := frozenset(n for n in asked.needs if self._lacks(task, seed, n))):
+        for task, needs in self._asked_of(seed).items():
+            if lacking := frozenset(need for need in needs if self._lacks(task, seed, need)):
                 missing[task] = lacking
         return missing
+
+    def _asked_of(self, seed: int) -> dict[RegressionTask, frozenset[str]]:
+        """Task → what claims need of a seed."""
+        return {task: frozenset(asked[seed]) for task, asked in self.plan.items() if seed in asked}
 
     def _lacks(self, task: RegressionTask, seed: int, need: str) -> bool:
         return not all(self._recall(task, seed, query, need) for query in range(task.queries_per_seed))
@@ -135,17 +139,18 @@ class RegressionPass:
     # what is run
 
     def _chunk(self, seed: int) -> Sequence[int]:
-        """The seeds that run side by side, of like length: the same whichever of them is asked for first."""
-        seeds = set().union(*(asked.seeds for asked in self.plan.values()))
-        ordered = sorted(seeds, key=lambda one: (self._tokens_of(one), one))
+        """The seeds that run side by side: of which the same is asked, of like length, whichever comes first."""
+        seeds = set().union(*self.plan.values())
         if not self.batch_seeds:
-            self.batch_seeds = max(1, self.engine.tokens_at_once // self._tokens_of(ordered[-1]))
+            self.batch_seeds = max(1, self.engine.tokens_at_once // max(map(self._tokens_of, seeds)))
+        alike = [one for one in seeds if self._asked_of(one) == self._asked_of(seed)]
+        ordered = sorted(alike, key=lambda one: (self._tokens_of(one), one))
         start = ordered.index(seed) // self.batch_seeds * self.batch_seeds
         return sorted(ordered[start : start + self.batch_seeds])  # seed 0 first: its answer may give others their pair
 
     def _tokens_of(self, seed: int) -> int:
         """Tokens of a seed: at most its longest prompt and, for each further query, one example more."""
-        lengths = {task: len(self.pose(task, seed, 0).ids) for task in self.plan}
+        lengths = {task: len(self.pose(task, seed, 0).ids) for task in self._asked_of(seed)}
         return max(length + task.queries_per_seed * length // task.examples for task, length in lengths.items())
 
     def _see(self, seeds: Sequence[int]) -> None:
@@ -174,7 +179,7 @@ class RegressionPass:
         lacking = self._lacking_references(task, needs)
         if 0 in seeds or not lacking:
             return needs | lacking
-        if 0 in self.plan[task].seeds:
+        if 0 in self.plan[task]:
             self._see(self._chunk(0))
         if lacking := self._lacking_references(task, needs):
             self._run([0], {task: lacking})

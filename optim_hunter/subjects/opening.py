@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import optim_hunter.models.registry as registry
-from optim_hunter.observe.plan import Plan
+from optim_hunter.observe.plan import Plan, asks, without
 from optim_hunter.observe.store import Store
 from optim_hunter.subjects.language import LanguageSubject
 from optim_hunter.subjects.linear import LinearSubject
-from optim_hunter.subjects.permuted import WithPermuted, asks_permuted, with_permuted
+from optim_hunter.subjects.permuted import WithPermuted, with_permuted
 from optim_hunter.subjects.planted_choices import PlantedChoicesSubject
 from optim_hunter.subjects.planted_commas import PlantedCommasSubject
 from optim_hunter.subjects.recorded import RecordedSubject
-from optim_hunter.subjects.regressor import RegressorSubject, WithRegressors, asks_regressors, without_regressors
+from optim_hunter.subjects.regressor import RegressorSubject, WithRegressors
 from optim_hunter.subjects.subject import Options, Subject
 from optim_hunter.subjects.synthetic import SyntheticSubject
 from optim_hunter.tasks.planted_choices import RULES
@@ -26,9 +26,9 @@ def open_subject(name: str, options: Options, plans: Mapping[str, Plan], store: 
     Raises:
         UserError: it cannot be opened; the message says what to do.
     """
-    if asks_regressors(plans):
-        return WithRegressors(open_subject(name, options, without_regressors(plans), store), plans, store)
-    if asks_permuted(plans):
+    if asks("regressors", plans):
+        return WithRegressors(open_subject(name, options, without("regressors", plans), store), plans, store)
+    if asks("permuted", plans):
         return WithPermuted(open_subject(name, options, with_permuted(plans), store), plans)
     kind = registry.kind(name)
     if kind == "regressor":

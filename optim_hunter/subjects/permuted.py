@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from optim_hunter.observe.plan import Plan, unite
+from optim_hunter.observe.plan import Plan, seeds_with, unite, without
 from optim_hunter.tasks.regression import RegressionTask
 
 NEED = "permuted"
@@ -17,16 +17,16 @@ class WithPermuted:
 
     def __init__(self, subject: Any, plans: Mapping[str, Plan]) -> None:
         self._subject = subject
-        self._tasks = {task for plan in plans.values() for task, asked in plan.items() if NEED in asked.needs}
+        self._seeds = {task: seeds_with(NEED, asked) for plan in plans.values() for task, asked in plan.items()}
 
     def precheck(self, task: RegressionTask, seeds: Sequence[int]) -> None:
         self._subject.precheck(task, seeds)
-        if task in self._tasks:
-            self._subject.precheck(permuted(task), seeds)
+        if asking := [seed for seed in seeds if seed in self._seeds[task]]:
+            self._subject.precheck(permuted(task), asking)
 
     def observe(self, task: RegressionTask, seed: int | None, query: int) -> Any:
         observation = self._subject.observe(task, seed, query)
-        if task not in self._tasks:
+        if seed not in self._seeds[task]:
             return observation
         other = self._subject.observe(permuted(task), seed, query)
         worst = {name: max(error, other.checks.get(name, error)) for name, error in observation.checks.items()}
@@ -46,13 +46,8 @@ def permuted(task: RegressionTask) -> RegressionTask:
     return replace(task, outputs="permuted", pair="own")
 
 
-def asks_permuted(plans: Mapping[str, Plan]) -> bool:
-    """Whether some claim wants to see the answer to permuted outputs."""
-    return any(NEED in asked.needs for plan in plans.values() for asked in plan.values())
-
-
 def with_permuted(plans: Mapping[str, Plan]) -> dict[str, Plan]:
     """What the subject itself is asked: the permuted prompts are a task of their own."""
-    asked = [(task, one.needs, one.seeds) for plan in plans.values() for task, one in plan.items()]
-    own = [(task, needs - {NEED}, seeds) for task, needs, seeds in asked]
-    return unite([*own, *((permuted(task), {"answer"}, seeds) for task, needs, seeds in asked if NEED in needs)])
+    asking = [(task, seeds_with(NEED, asked)) for plan in plans.values() for task, asked in plan.items()]
+    others = unite((permuted(task), {"answer"}, seeds) for task, seeds in asking if seeds)
+    return without(NEED, plans) | others

@@ -9,7 +9,7 @@ from typing import Any
 
 import optim_hunter.models.registry as registry
 from optim_hunter.observe.observation import Answer, RegressionObservation
-from optim_hunter.observe.plan import Asked, Plan
+from optim_hunter.observe.plan import Plan
 from optim_hunter.observe.predictions import Predictors
 from optim_hunter.observe.store import Store
 from optim_hunter.tasks.prompts import number_text
@@ -31,7 +31,7 @@ class WithRegressors:
 
     def observe(self, task: RegressionTask, seed: int | None, query: int) -> Any:
         observation = self._subject.observe(task, seed, query)
-        if task not in self.predictors.seeds or NEED in observation.shown:
+        if seed not in self.predictors.seeds[task] or NEED in observation.shown:
             return observation
         predictions = self.predictors.predictions(task, observation.episode.seed, query)
         return replace(observation, shown={**observation.shown, NEED: predictions})
@@ -74,16 +74,3 @@ class RegressorSubject:
         source = {"source": fitted, "revision": None, "sha256": None, "licence": "BSD-3-Clause", "note": note}
         work = {"fits": self.predictors.fits, "from_store": self.predictors.taken}
         return {"source_of_model": source, "device": "cpu", "dtype": "float64", "corpus": None, "work": work}
-
-
-def asks_regressors(plans: Mapping[str, Plan]) -> bool:
-    """Whether some claim wants to see what regressors predict."""
-    return any(NEED in asked.needs for plan in plans.values() for asked in plan.values())
-
-
-def without_regressors(plans: Mapping[str, Plan]) -> dict[str, Plan]:
-    """What is left for the subject itself to show."""
-    return {
-        name: {task: Asked(asked.needs - {NEED}, asked.seeds) for task, asked in plan.items()}
-        for name, plan in plans.items()
-    }
