@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from optim_hunter.claim import Claim, Condition, NoValue, Protocol, Verdict, claim
+from optim_hunter.claim import Claim, Condition, NoValue, Profile, Protocol, Verdict, claim
 
 if TYPE_CHECKING:
     from optim_hunter.models.bridge import bridge
     from optim_hunter.models.registry import open_language_model
 
-__all__ = ["Claim", "Condition", "NoValue", "Protocol", "Verdict", "bridge", "claim", "open_language_model"]
+__all__ = ["Claim", "Condition", "NoValue", "Profile", "Protocol", "Verdict", "bridge", "claim", "open_language_model"]
 
 
 def __getattr__(name: str) -> Any:

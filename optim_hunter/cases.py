@@ -36,14 +36,10 @@ class Case:
     expected: Verdict | None = None
 
     @property
-    def profile(self) -> Profile | None:
-        """What the report draws beside the numbers, if the claim says so."""
-        return getattr(self.measure, "__profile__", None)
-
-    @property
-    def published_profile(self) -> Mapping[str, float] | None:
-        """What the paper printed of the same, if the claim gives it; of a control nothing was published."""
-        return None if self.is_control else getattr(self.measure, "__published_profile__", None)
+    def profiles(self) -> tuple[Profile, ...]:
+        """What the report draws beside the numbers, as the claim says."""
+        stated: tuple[Profile, ...] = getattr(self.measure, "__profiles__", ())
+        return stated
 
     @property
     def measure_code(self) -> str:

@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Callable, Container, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 MINIMUM_SEEDS = 20
 """Fewer numbers than this end in *inconclusive*, whatever they say."""
@@ -225,8 +225,25 @@ def check_partners(claims: Iterable[Claim], registered: Container[str]) -> None:
 Measure = Callable[..., Any]
 """observation → one finite number, or {condition: number or array over candidates}."""
 
-Profile = Callable[[Any], Mapping[str, float]]
-"""observation → labelled numbers, which the report averages over the seeds and draws."""
+
+@dataclass(frozen=True)
+class Profile:
+    """Labelled numbers of a seed, which the report averages over the seeds and draws; they decide nothing.
+
+    Attributes:
+        title: what they are.
+        unit: of the numbers.
+        of: observation → label: number, under the same labels for every seed; a seed that raises NoValue is left out.
+        drawn: as `bars` beside each other, as `layers` along the depth of a model (labels `attention 0`, `MLP 0`, …),
+            or as `methods` one under the other, the first of which is the claim's own.
+        published: what the paper printed under the same labels.
+    """
+
+    title: str
+    unit: str
+    of: Callable[[Any], Mapping[str, float]]
+    drawn: Literal["bars", "layers", "methods"] = "bars"
+    published: Mapping[str, float] | None = None
 
 
 def measure_code(measure: Measure) -> str:
@@ -296,14 +313,11 @@ def definition_hash(definition: Mapping[str, Any], code: str) -> str:
     return hashlib.sha256(json.dumps([definition, code], sort_keys=True).encode()).hexdigest()
 
 
-def claim(
-    definition: Claim, profile: Profile | None = None, published_profile: Mapping[str, float] | None = None
-) -> Callable[[Measure], Measure]:
+def claim(definition: Claim, *profiles: Profile) -> Callable[[Measure], Measure]:
     """Make a test function the measure of a claim: pytest then runs it for every model, protocol and seed.
 
     The function takes `observation` and returns one number, or one for each condition by name. A seed
-    without a number raises `NoValue` with the reason. `profile` only draws, and `published_profile` is drawn beside
-    it: what the paper printed under the same labels. Neither decides anything. The code
+    without a number raises `NoValue` with the reason. `profiles` are drawn in the report and decide nothing. The code
     is read here and now, so that a file edited during a long run is not taken for the one that runs.
     """
 
@@ -311,8 +325,7 @@ def claim(
         measure.__claim__ = definition  # type: ignore[attr-defined]
         measure.__measure_code__ = measure_code(measure)  # type: ignore[attr-defined]
         measure.__helper_code__ = helper_code(measure)  # type: ignore[attr-defined]
-        measure.__profile__ = profile  # type: ignore[attr-defined]
-        measure.__published_profile__ = published_profile  # type: ignore[attr-defined]
+        measure.__profiles__ = profiles  # type: ignore[attr-defined]
         return measure
 
     return mark

@@ -11,6 +11,7 @@ import numpy as np
 
 from optim_hunter.cases import Case
 from optim_hunter.claim import MINIMUM_SEEDS, InvalidInstrument, NoValue, UserError, Verdict
+from optim_hunter.illustrations import Illustrations
 from optim_hunter.observe.checks import TOLERANCES, require
 from optim_hunter.observe.plan import unite
 from optim_hunter.observe.store import Store
@@ -69,7 +70,7 @@ class Run:
     estimates: dict[tuple[str, str, str], Mapping[str, float]] = field(default_factory=dict)
     descriptions: dict[tuple[str, Any], dict[str, Any]] = field(default_factory=dict)
     work: dict[str, dict[str, int]] = field(default_factory=dict)
-    profiles: dict[tuple[str, str, str], list[Mapping[str, float]]] = field(default_factory=dict)
+    illustrations: Illustrations = field(default_factory=Illustrations)
     checks: dict[tuple[str, str, str], dict[str, float]] = field(default_factory=dict)
     _broken: dict[Any, str] = field(default_factory=dict)
     _prechecked: set[Any] = field(default_factory=set)
@@ -123,19 +124,15 @@ class Run:
         return self._decisions[case.key]
 
     def _measure(self, case: Case, seed: int) -> SeedNumber:
-        queries, profiles, reasons = [], [], []
+        queries, reasons = [], []
         for query in range(getattr(case.protocol.task, "queries_per_seed", 1)):
             try:
                 observation = self.observe(case, seed, query)
                 self._note_checks(case, observation)
+                self.illustrations.note(case, seed, query, observation)
                 queries.append(self._values(case, observation))
-                if case.profile is not None:
-                    profiles.append(case.profile(observation))
             except NoValue as reason:
                 reasons.append(str(reason))
-        if profiles:
-            mean = {name: float(np.mean([one[name] for one in profiles])) for name in profiles[0]}
-            self.profiles.setdefault(case.key, []).append(mean)
         return mean_of_queries(seed, queries, reasons)
 
     def _values(self, case: Case, observation: Any) -> dict[str, Any]:
@@ -184,7 +181,9 @@ class Run:
         if not case.claim.bootstrap:
             return None
         if case.key not in self.estimates:
-            self.estimates[case.key] = self._values(case, self.observe(case, None))
+            observation = self.observe(case, None)
+            self.illustrations.note(case, None, 0, observation)
+            self.estimates[case.key] = self._values(case, observation)
         return self.estimates[case.key]
 
     def _raise_if_broken(self, case: Case) -> None:

@@ -25,7 +25,8 @@ from optim_hunter.measures.weights import (
 )
 from optim_hunter.observe.last_tokens import LastTokenCounts
 from optim_hunter.observe.stories import StoriesObservation, held_tokens
-from optim_hunter.run import Decision
+from optim_hunter.run import Decision, Run
+from optim_hunter.subjects.subject import Options
 
 GROUP = (" and", " but", " for", " so")
 POSITIONS, TOKENS = 3, 5
@@ -167,7 +168,8 @@ WEIGHT_CLAIMS = pytest.mark.parametrize(
 
 @WEIGHT_CLAIMS
 def test_the_published_weights_that_are_drawn_are_those_that_are_stated(claim_id, word):
-    drawn, stated = MEASURES[claim_id].__published_profile__, MEASURES[claim_id].__claim__.published
+    (profile,), stated = MEASURES[claim_id].__profiles__, MEASURES[claim_id].__claim__.published
+    drawn = profile.published
     others = [weight for other, weight in drawn.items() if other != word]
     assert f"centred weight {drawn[word]:.2f}, lead {drawn[word] - max(others):.2f}" in stated
     printed = {part.split('"')[1]: float(part.split()[-1]) for part in stated.split(";")[0].split(", ")}
@@ -175,13 +177,16 @@ def test_the_published_weights_that_are_drawn_are_those_that_are_stated(claim_id
 
 
 @WEIGHT_CLAIMS
-def test_published_weights_are_drawn_beside_those_of_a_model_and_not_of_a_control(claim_id, word):
+def test_published_weights_are_drawn_beside_those_of_a_model(claim_id, word):
     measure = MEASURES[claim_id]
-    case = Case(measure.__claim__, measure, measure.__claim__.protocols[0], "linear", (0,), True)
-    ours = dict.fromkeys(measure.__published_profile__, 1.0)
-    (shown,) = figures_of(Decision(case, Verdict.SUPPORTED), [], [ours])
+    case = Case(measure.__claim__, measure, measure.__claim__.protocols[0], "linear", (0, 1), True)
+    run, words = Run({case.key: case}, Options(), {}), tuple(case.profiles[0].published)
+    token = case.profiles[0].of.keywords["token"]
+    for seed in case.seeds:
+        weights = np.arange(5.0).reshape(1, 1, 5) + seed
+        seen = StoriesObservation(weights, np.zeros(5), (token,), words, seed, 0.0, np.ones((1, 1)))
+        run.illustrations.note(case, seed, 0, seen)
+    (shown,) = figures_of(Decision(case, Verdict.SUPPORTED), run, [])
     here, published = shown["figure"]["data"]
-    assert here["y"] == [1.0] * 5
+    assert here["y"] == [-2.0, -1.0, 0.0, 1.0, 2.0]
     assert dict(zip(published["x"], published["y"], strict=True))[f"“{word}”"] == max(published["y"])
-    (alone,) = figures_of(Decision(replace(case, expected=Verdict.SUPPORTED), Verdict.SUPPORTED), [], [ours])
-    assert len(alone["figure"]["data"]) == 1

@@ -1,6 +1,6 @@
 """The model predicts better than the mean of the same examples."""
 
-from fixtures.protocols import LLAMA, MODELS, RECORDED, SOURCE
+from fixtures.protocols import ERRORS, LLAMA, MODELS, RECORDED, SOURCE
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.measures.prediction import absolute_error_gain, squared_error_gain
 from optim_hunter.tasks.regression import RegressionTask
@@ -50,6 +50,6 @@ BEATS_AVERAGE = Claim(
 )
 
 
-@claim(BEATS_AVERAGE)
+@claim(BEATS_AVERAGE, ERRORS)
 def test_beats_average(observation):
     return {"gain": absolute_error_gain(observation), "squared gain": squared_error_gain(observation)}

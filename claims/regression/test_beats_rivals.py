@@ -1,6 +1,6 @@
 """The model predicts better than the last output, than one drawn at random, and than its nearest neighbours."""
 
-from fixtures.protocols import LLAMA, MODELS, RECORDED, SOURCE
+from fixtures.protocols import ERRORS, LLAMA, MODELS, RECORDED, SOURCE
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.measures.prediction import error_gain
 from optim_hunter.tasks.regression import RegressionTask
@@ -87,12 +87,12 @@ BEATS_KNN = beats(
 )
 
 
-@claim(BEATS_LAST)
+@claim(BEATS_LAST, ERRORS)
 def test_beats_last(observation):
     return error_gain(observation, "last")
 
 
-@claim(BEATS_RANDOM)
+@claim(BEATS_RANDOM, ERRORS)
 def test_beats_random(observation):
     return {
         "gain": error_gain(observation, "random"),
@@ -100,6 +100,6 @@ def test_beats_random(observation):
     }
 
 
-@claim(BEATS_KNN)
+@claim(BEATS_KNN, ERRORS)
 def test_beats_knn(observation):
     return error_gain(observation, "kNN")

@@ -1,10 +1,12 @@
 """The late MLPs carry the answer: without what they write it falls."""
 
 from dataclasses import replace
+from functools import partial
 
 from fixtures.protocols import ATTRIBUTION_PROTOCOLS, INTERVENED_ON, LLAMA, SOURCE
-from optim_hunter import Claim, Condition, Verdict, claim
+from optim_hunter import Claim, Condition, Profile, Verdict, claim
 from optim_hunter.measures.ablation import (
+    drop_profile,
     late_mlp_direct_effect,
     late_mlp_drop,
     late_mlp_drop_leads,
@@ -60,7 +62,16 @@ LATE_MLPS_ABLATED = Claim(
 )
 
 
-@claim(LATE_MLPS_ABLATED)
+@claim(
+    LATE_MLPS_ABLATED,
+    Profile(
+        "Drop with each run of as many blocks as are late resampled, by the first of its layers; the last MLPs are the "
+        "late ones",
+        "logits",
+        partial(drop_profile, replacement="resample"),
+        drawn="layers",
+    ),
+)
 def test_late_mlps_ablated(observation):
     ablation = observation.block_ablation
     return {

@@ -1,8 +1,8 @@
 """The last MLPs write the answer."""
 
-from fixtures.protocols import ATTRIBUTION_PROTOCOLS, LLAMA, SHARE, SOURCE
+from fixtures.protocols import ATTRIBUTION_PROTOCOLS, LLAMA, SHARE, SHARES, SOURCE, WRITES
 from optim_hunter import Claim, Condition, Verdict, claim
-from optim_hunter.measures.attribution import component_profile, late_mlp_leads, late_mlp_specificity
+from optim_hunter.measures.attribution import late_mlp_leads, late_mlp_specificity
 
 LATE_MLPS_DOMINATE = Claim(
     id="regression/late-mlps-dominate",
@@ -36,7 +36,7 @@ LATE_MLPS_DOMINATE = Claim(
 )
 
 
-@claim(LATE_MLPS_DOMINATE, profile=component_profile)
+@claim(LATE_MLPS_DOMINATE, SHARES, WRITES)
 def test_late_mlps_dominate(observation):
     attribution = observation.pair_attribution
     return {

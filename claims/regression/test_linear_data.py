@@ -1,6 +1,6 @@
 """The paper's title says linear: on linear data the model predicts better than simple rivals."""
 
-from fixtures.protocols import MODELS
+from fixtures.protocols import ERRORS, MODELS
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.measures.prediction import relative_error_gain
 from optim_hunter.tasks.regression import RegressionTask
@@ -38,12 +38,14 @@ def on_linear_data(rival: str, rival_error: str, without: str) -> Claim:
     )
 
 
-@claim(on_linear_data("average", "that of predicting the mean of the same examples", "regressor:baseline_average"))
+@claim(
+    on_linear_data("average", "that of predicting the mean of the same examples", "regressor:baseline_average"), ERRORS
+)
 def test_beats_average_on_linear_data(observation):
     return relative_error_gain(observation, "average")
 
 
-@claim(on_linear_data("last", "that of repeating the last output of the prompt", "regressor:baseline_last"))
+@claim(on_linear_data("last", "that of repeating the last output of the prompt", "regressor:baseline_last"), ERRORS)
 def test_beats_last_on_linear_data(observation):
     return relative_error_gain(observation, "last")
 
@@ -53,12 +55,13 @@ def test_beats_last_on_linear_data(observation):
         "random",
         "the expected error of an output of the prompt that is drawn at random",
         "synthetic:extreme-output",
-    )
+    ),
+    ERRORS,
 )
 def test_beats_random_on_linear_data(observation):
     return relative_error_gain(observation, "random")
 
 
-@claim(on_linear_data("knn", "that of the mean of the 5 nearest examples", "regressor:baseline_average"))
+@claim(on_linear_data("knn", "that of the mean of the 5 nearest examples", "regressor:baseline_average"), ERRORS)
 def test_beats_knn_on_linear_data(observation):
     return relative_error_gain(observation, "kNN")

@@ -1,8 +1,8 @@
 """The late MLPs matter, and not the last one alone."""
 
-from fixtures.protocols import ATTRIBUTION_PROTOCOLS, LLAMA, SHARE, SOURCE
+from fixtures.protocols import ATTRIBUTION_PROTOCOLS, LLAMA, SHARE, SHARES, SOURCE
 from optim_hunter import Claim, Condition, Verdict, claim
-from optim_hunter.measures.attribution import component_profile, late_mlps_without_last
+from optim_hunter.measures.attribution import late_mlps_without_last
 
 MLP31_ALONE = Claim(
     id="regression/mlp31-alone",
@@ -41,6 +41,6 @@ MLP31_ALONE = Claim(
 )
 
 
-@claim(MLP31_ALONE, profile=component_profile)
+@claim(MLP31_ALONE, SHARES)
 def test_mlp31_alone(observation):
     return late_mlps_without_last(observation.pair_attribution)

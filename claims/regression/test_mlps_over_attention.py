@@ -1,8 +1,8 @@
 """MLPs, not attention, write the answer."""
 
-from fixtures.protocols import ATTRIBUTION_PROTOCOLS, LLAMA, SHARE, SOURCE
+from fixtures.protocols import ATTRIBUTION_PROTOCOLS, LLAMA, SHARE, SHARES, SOURCE
 from optim_hunter import Claim, Condition, Verdict, claim
-from optim_hunter.measures.attribution import component_profile, mlp_lead_over_attention
+from optim_hunter.measures.attribution import mlp_lead_over_attention
 
 MLPS_OVER_ATTENTION = Claim(
     id="regression/mlps-over-attention",
@@ -28,6 +28,6 @@ MLPS_OVER_ATTENTION = Claim(
 )
 
 
-@claim(MLPS_OVER_ATTENTION, profile=component_profile)
+@claim(MLPS_OVER_ATTENTION, SHARES)
 def test_mlps_over_attention(observation):
     return mlp_lead_over_attention(observation.pair_attribution)

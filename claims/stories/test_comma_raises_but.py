@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from optim_hunter import Claim, Condition, Protocol, Verdict, claim
+from optim_hunter import Claim, Condition, Profile, Protocol, Verdict, claim
 from optim_hunter.measures.weights import centred_profile, centred_weight, weight_lead, weight_profile
 from optim_hunter.tasks.stories import StoriesTask
 
@@ -41,6 +41,14 @@ COMMA_RAISES_BUT = Claim(
 PUBLISHED = {" and": -1.80, " but": 3.36, " for": -3.70, " so": 1.05, " or": -1.07}
 
 
-@claim(COMMA_RAISES_BUT, profile=partial(weight_profile, token=","), published_profile=centred_profile(PUBLISHED))
+@claim(
+    COMMA_RAISES_BUT,
+    Profile(
+        "Weight of “,” at the last position for each word, centred",
+        "nats",
+        partial(weight_profile, token=","),
+        published=centred_profile(PUBLISHED),
+    ),
+)
 def test_comma_raises_but(observation):
     return {"weight": centred_weight(observation, ",", " but"), "lead": weight_lead(observation, ",", " but")}

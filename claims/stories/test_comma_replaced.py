@@ -3,7 +3,7 @@
 from functools import partial
 
 from fixtures.held_out import MODELS, SOURCE
-from optim_hunter import Claim, Condition, Protocol, Verdict, claim
+from optim_hunter import Claim, Condition, Profile, Protocol, Verdict, claim
 from optim_hunter.measures.replaced import drop_by_replacement, drop_leads, log_odds_drop
 from optim_hunter.tasks.held_out import ReplacedTokenTask
 
@@ -44,6 +44,9 @@ COMMA_REPLACED = Claim(
 )
 
 
-@claim(COMMA_REPLACED, profile=partial(drop_by_replacement, word=" but"))
+@claim(
+    COMMA_REPLACED,
+    Profile("Drop with each token in the comma's place", "nats", partial(drop_by_replacement, word=" but")),
+)
 def test_comma_replaced(observation):
     return {"drop": log_odds_drop(observation, " but"), "lead": drop_leads(observation, " but")}

@@ -1,6 +1,6 @@
 """The last position carries more than any other."""
 
-from optim_hunter import Claim, Condition, Protocol, Verdict, claim
+from optim_hunter import Claim, Condition, Profile, Protocol, Verdict, claim
 from optim_hunter.measures.weights import last_position_lead, spread_profile
 from optim_hunter.tasks.stories import StoriesTask
 
@@ -31,6 +31,9 @@ POSITION_MATTERS = Claim(
 )
 
 
-@claim(POSITION_MATTERS, profile=spread_profile)
+@claim(
+    POSITION_MATTERS,
+    Profile("How much each position moves the scores, counted back from the word", "nats", spread_profile),
+)
 def test_position_matters(observation):
     return last_position_lead(observation)

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from optim_hunter import Claim, Condition, Protocol, Verdict, claim
+from optim_hunter import Claim, Condition, Profile, Protocol, Verdict, claim
 from optim_hunter.measures.weights import centred_profile, centred_weight, weight_lead, weight_profile
 from optim_hunter.tasks.stories import StoriesTask
 
@@ -41,6 +41,14 @@ WAS_RAISES_SO = Claim(
 PUBLISHED = {" and": -3.17, " but": -1.15, " for": -0.83, " so": 5.43, " or": -1.37}
 
 
-@claim(WAS_RAISES_SO, profile=partial(weight_profile, token=" was"), published_profile=centred_profile(PUBLISHED))
+@claim(
+    WAS_RAISES_SO,
+    Profile(
+        "Weight of “ was” at the last position for each word, centred",
+        "nats",
+        partial(weight_profile, token=" was"),
+        published=centred_profile(PUBLISHED),
+    ),
+)
 def test_was_raises_so(observation):
     return {"weight": centred_weight(observation, " was", " so"), "lead": weight_lead(observation, " was", " so")}

@@ -32,7 +32,9 @@ def method_bars(
     colours: Sequence[Any] = COLOURS
     if len(series) == 1:
         colours = [[RED if name == marked else BLUE for name in names]]
-    traces = [_across(names, label, one, colour) for (label, one), colour in zip(series.items(), colours, strict=False)]
+    shown = [plotly_text(name) for name in names]
+    pairs = zip(series.items(), colours, strict=False)
+    traces = [interval_bars(shown, plotly_text(label), one, colour) for (label, one), colour in pairs]
     layout = {
         "height": 110 + len(names) * (14 + 10 * len(traces)),
         "xaxis": {"title": {"text": plotly_text(unit)}, "rangemode": "tozero"},
@@ -45,12 +47,13 @@ def method_bars(
     return figure_of(traces, layout)
 
 
-def _across(names: Sequence[str], label: str, one: Estimate, colour: Any) -> dict[str, Any]:
+def interval_bars(places: Sequence[Any], name: str, one: Estimate, colour: Any) -> dict[str, Any]:
+    """Horizontal bars with intervals, a trace; its places and name are shown as they are."""
     return {
         "type": "bar",
         "orientation": "h",
-        "name": plotly_text(label),
-        "y": [plotly_text(name) for name in names],
+        "name": name,
+        "y": list(places),
         "x": _plain(one.mean),
         "error_x": _interval(one),
         "marker": {"color": colour},

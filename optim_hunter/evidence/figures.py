@@ -5,7 +5,6 @@ Colours tell apart for colour-blind readers and on light and dark ground; ink an
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -175,10 +174,41 @@ def untitled(figure: Figure) -> Figure:
     return {**figure, "layout": {key: value for key, value in figure["layout"].items() if key != "title"}}
 
 
-def figure_of(traces: list[dict[str, Any]], layout: dict[str, Any]) -> Figure:
-    """Traces with the page's quiet layout, as plain JSON data."""
-    import plotly.graph_objects as go
+def training_curve(curve: Sequence[Mapping[str, float]]) -> Figure:
+    """Error by step of training, and that of the mean of the examples, which knows nothing of the case.
 
+    Args:
+        curve: looks at the model during training: `step`, `error` and `error_of_mean` (units of the output).
+    """
+    steps = [look["step"] for look in curve]
+    traces = [
+        {"type": "scatter", "mode": "lines+markers", "name": name, "x": steps, "y": [look[key] for look in curve],
+         "line": {"color": colour, "dash": dash}, "hovertemplate": "step %{x}: %{y:.4g}<extra></extra>"}
+        for name, key, colour, dash in (
+            ("model", "error", RED, "solid"), ("mean of the examples", "error_of_mean", GREY, "dash"))
+    ]  # fmt: skip
+    layout = {
+        "height": 300,
+        "xaxis": {"title": {"text": "step"}},
+        "yaxis": {"title": {"text": "mean absolute error (units of the output)"}, "rangemode": "tozero"},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "margin": {"l": 64, "r": 16, "t": 40, "b": 48},
+    }
+    return figure_of(traces, layout)
+
+
+def figure_of(traces: list[dict[str, Any]], layout: dict[str, Any]) -> Figure:
+    """Traces with the page's quiet layout, as plain JSON data: what is not finite becomes null."""
     quiet = {"template": {}, "margin": {"l": 64, "r": 16, "t": 16, "b": 56}, "showlegend": len(traces) > 1}
-    figure: Figure = json.loads(go.Figure(data=traces, layout={**quiet, **layout}).to_json())
+    figure: Figure = _finite({"data": traces, "layout": {**quiet, **layout}})
     return figure
+
+
+def _finite(part: Any) -> Any:
+    if isinstance(part, Mapping):
+        return {key: _finite(value) for key, value in part.items()}
+    if isinstance(part, list | tuple):
+        return [_finite(value) for value in part]
+    if isinstance(part, float):
+        return float(part) if math.isfinite(part) else None
+    return part

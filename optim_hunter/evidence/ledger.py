@@ -17,6 +17,7 @@ import numpy as np
 
 from optim_hunter.cases import Case
 from optim_hunter.claim import Condition, UserError
+from optim_hunter.evidence.exchanges import exchanges_of, gather
 from optim_hunter.evidence.partners import partners_of
 from optim_hunter.evidence.pictures import figures_of
 from optim_hunter.evidence.sentences import sentence_of
@@ -49,6 +50,7 @@ class Ledger:
         run["work"][model] = entry.pop("work")
         problems = entry.pop("store_problems")
         run["store_problems"] += [problem for problem in problems if problem not in run["store_problems"]]
+        gather(self.content, entry)
         self.content["claims"].append(entry)
         for one in self.content["claims"]:
             one["partners"] = partners_of(one, self.content["claims"])
@@ -159,7 +161,8 @@ def entry_of(
         **{key: run.described(case).get(key) for key in DESCRIBED},
         "work": run.work.get(case.model, {}),
         "store_problems": run.store_problems(),
-        "figures": figures_of(decision, numbers, run.profiles.get(case.key, [])),
+        "figures": figures_of(decision, run, numbers),
+        **exchanges_of(case, run.illustrations),
         "again": again,
     }
 

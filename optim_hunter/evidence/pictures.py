@@ -1,4 +1,4 @@
-"""Which figures a case gets in the report, besides the strips of its seeds."""
+"""Which figures a case gets in the report, besides the strips of its seeds; controls, without a section, get none."""
 
 from __future__ import annotations
 
@@ -7,37 +7,79 @@ from typing import Any
 
 import numpy as np
 
-from optim_hunter.claim import Condition
+from optim_hunter.claim import Condition, Profile
 from optim_hunter.evidence import figures
-from optim_hunter.run import Decision
+from optim_hunter.evidence.profile_figures import DRAWN
+from optim_hunter.models import registry
+from optim_hunter.run import Decision, Run
 from optim_hunter.stats.decision import SeedNumber, per_seed
+from optim_hunter.stats.intervals import LEVEL, Estimate, student
 from optim_hunter.stats.pooled import UndefinedStatisticError
 
+Shown = dict[str, Any]
+"""A title with the figure under it."""
 
-def figures_of(
-    decision: Decision, numbers: Sequence[SeedNumber], profiles: Sequence[Mapping[str, float]]
-) -> list[dict[str, Any]]:
-    """A figure of all candidates for a search, and the mean profile of the seeds, each {title, figure}."""
-    shown = []
+
+def figures_of(decision: Decision, run: Run, numbers: Sequence[SeedNumber]) -> list[Shown]:
+    """A figure of all candidates for a search, the claim's profiles, and the training curve of a model trained here."""
+    case = decision.case
+    if case.is_control:
+        return []
     found = [number.values for number in numbers if number.values is not None]
-    for condition in decision.case.claim.conditions if decision.case.claim.search and found else ():
+    shown = []
+    for condition in case.claim.conditions if case.claim.search and found else ():
         shown += _candidates(decision, condition, found)
-    if profiles:
-        labels = list(profiles[0])
-        values = np.mean([[profile[label] for label in labels] for profile in profiles], axis=0)
-        title = f"Profile, mean over {len(profiles)} seeds"
-        published = decision.case.published_profile
-        if published is not None:
-            title += ", beside the published"
-            figure = figures.class_bars(labels, values, title, [published[label] for label in labels])
-        else:
-            draw = figures.class_bars if len(labels) <= 12 else figures.component_bars
-            figure = draw(labels, values, title)
-        shown.append({"title": title, "figure": figure})
-    return shown
+    example = example_seed(decision)
+    for profile in case.profiles:
+        by_seed = run.illustrations.profile(case, profile)
+        if by_seed:
+            shown.append(_profile(profile, by_seed, example, bootstrap=case.claim.bootstrap))
+    return shown + _training(case.model)
 
 
-def _candidates(decision: Decision, condition: Condition, found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def example_seed(decision: Decision) -> int | None:
+    """The seed that stands for all: that confirms, and whose number lies in the middle of the decisive ones."""
+    tested = decision.tested
+    if tested is None:
+        return None
+    by_seed = tested.by_seed[tested.combined.decisive]
+    confirming = sorted((value, seed) for seed, value in by_seed.items() if tested.roles[seed] == "confirm")
+    return confirming[len(confirming) // 2][1]
+
+
+def _profile(
+    profile: Profile, by_seed: Mapping[int | None, Mapping[str, float]], example: int | None, *, bootstrap: bool
+) -> Shown:
+    labels = list(next(iter(by_seed.values())))
+    rows = {seed: [one[label] for label in labels] for seed, one in by_seed.items()}
+    seeds = np.array([row for seed, row in rows.items() if seed is not None])
+    whole, one = rows.get(None), rows.get(example)
+    spread = _resampled(seeds, whole) if bootstrap else student(seeds)
+    of = "the whole corpus" if whole else f"mean over {len(seeds)} seeds"
+    title = f"{profile.title} ({profile.unit}): {of}, {100 * LEVEL:.0f} % interval"
+    title += f"; hollow: seed {example}" if one else ""
+    title += "; grey: published" if profile.published else ""
+    published = None if profile.published is None else [profile.published[label] for label in labels]
+    return {"title": title, "figure": DRAWN[profile.drawn](labels, spread, profile.unit, one, published)}
+
+
+def _resampled(resamples: np.ndarray, whole: Sequence[float] | None) -> Estimate:
+    """The quantiles of a bootstrap distribution around what the corpus itself gave."""
+    low, high = np.quantile(resamples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    mean = resamples.mean(axis=0) if whole is None else np.array(whole)
+    return Estimate(mean, low, high, np.full(resamples.shape[1], len(resamples)))
+
+
+def _training(model: str) -> list[Shown]:
+    """What training recorded of a model that was trained here."""
+    curve = registry.training_curve(model)
+    if curve is None:
+        return []
+    title = "Training of this model: its error on lines that it has not seen, and that of their mean"
+    return [{"title": title, "figure": figures.training_curve(curve)}]
+
+
+def _candidates(decision: Decision, condition: Condition, found: Sequence[Mapping[str, Any]]) -> list[Shown]:
     """A heat map over layers and heads, or bars for candidates in a row; nothing where the statistic is undefined."""
     try:
         mean = np.mean(per_seed(condition, found), axis=0)

@@ -17,6 +17,7 @@ from optim_hunter.observe.observation import (
     BlockAblation,
     HeadAblation,
     Patching,
+    RegressionObservation,
     late_width,
 )
 
@@ -72,6 +73,17 @@ def late_mlp_drop_over_attention(ablation: BlockAblation, replacement: str) -> f
     """What the late MLPs take minus what the attention blocks of the same layers take (logits)."""
     drops = _drops(ablation, replacement)
     return float(drops[MLP, -1] - drops[ATTENTION, -1])
+
+
+def drop_profile(observation: RegressionObservation, replacement: str) -> dict[str, float]:
+    """What each run of blocks takes with it (logits), by kind and the first of its layers, for the report.
+
+    Raises:
+        NoValue: the seed has no pair, or no other seed's writes to take.
+    """
+    drops = _drops(observation.block_ablation, replacement)
+    kinds = (("attention", drops[ATTENTION]), ("MLP", drops[MLP]))
+    return {f"{kind} {first}": float(drop) for kind, of in kinds for first, drop in enumerate(of)}
 
 
 def late_mlp_direct_effect(attribution: Attribution) -> float:

@@ -89,6 +89,16 @@ def mlp_lead_over_attention(attribution: Attribution) -> float:
     return float(component_shares[2::2].sum() - component_shares[1::2].sum())
 
 
+def contribution_profile(observation: RegressionObservation) -> dict[str, float]:
+    """What each component adds to logit(model's token) − logit(baseline's token), by name, for the report.
+
+    Raises:
+        NoValue: the seed has no pair.
+    """
+    added = -pair_contributions(observation.pair_attribution)
+    return dict(zip(component_names(len(added)), added.tolist(), strict=True))
+
+
 def component_profile(observation: RegressionObservation) -> dict[str, float]:
     """Share of each component by name, for the report.
 

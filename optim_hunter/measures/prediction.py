@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
 
 from optim_hunter.claim import NoValue
 from optim_hunter.observe.observation import RegressionObservation
-from optim_hunter.tasks.regression import Episode
+from optim_hunter.tasks.regression import KEPT_EPISODES, Episode
 from optim_hunter.tasks.regressors import predict
 
 
 def _error_of(regressor: str) -> Callable[[Episode], float]:
-    """The absolute error of a regressor of the table on the test case of an episode."""
+    """The absolute error of a regressor of the table on the test case of an episode; it is fitted once an episode."""
 
+    @lru_cache(KEPT_EPISODES)
     def error(episode: Episode) -> float:
         case = episode.test_features[np.newaxis]
         return abs(float(predict(regressor, episode.features, episode.outputs, case, episode.seed)[0]) - episode.gold)
@@ -72,6 +74,15 @@ def mean_deviation(episode: Episode) -> float:
     if deviation == 0:
         raise NoValue("the outputs of the prompt are all alike: there is no scale to count errors in")
     return deviation
+
+
+def error_profile(observation: RegressionObservation, rivals: Sequence[str]) -> dict[str, float]:
+    """Absolute errors of the model and of rivals on the test case (units of the output), for the report.
+
+    Raises:
+        NoValue: the model's answer is no number.
+    """
+    return {"model": absolute_error(observation)} | {one: RIVAL_ERRORS[one](observation.episode) for one in rivals}
 
 
 def absolute_error_gain(observation: RegressionObservation) -> float:

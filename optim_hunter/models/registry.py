@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from optim_hunter.models.language import LanguageModel
 
-Kind = Literal["language", "recorded", "linear", "synthetic", "regressor"]
+Kind = Literal["language", "recorded", "linear", "one-layer", "rule-book", "synthetic", "regressor"]
 Marker = Literal["cpu", "gpu"]
 
 
@@ -47,6 +47,7 @@ class Entry:
         configuration: package data with the architecture, for `random:` where the sources need a licence.
         recorded: package data with predictions.
         own_task: what the model was trained on, and put to it instead of a claim's data, which it cannot read.
+        training: package data with what was measured while it was trained here.
     """
 
     kind: Kind = "language"
@@ -56,6 +57,7 @@ class Entry:
     configuration: str | None = None
     recorded: str | None = None
     own_task: RegressionTask | None = None
+    training: str | None = None
 
 
 SMOLLM2 = PackagedGguf(
@@ -74,11 +76,17 @@ LLAMA_INSTRUCT = Hub(
 
 ENTRIES: Mapping[str, Entry] = {
     "smollm2-135m": Entry(sources=(SMOLLM2,)),
-    "trained-toy": Entry(sources=(TOY,), own_task=RegressionTask("noisy-line", examples=10, template="compact")),
+    "trained-toy": Entry(
+        sources=(TOY,),
+        own_task=RegressionTask("noisy-line", examples=10, template="compact"),
+        training="toy/training.json",
+    ),
     "llama-3.1-8b": Entry(marker="gpu", sources=(LLAMA,), configuration="llama31_8b_config.json"),
     "llama-3.1-8b-instruct": Entry(marker="gpu", sources=(LLAMA_INSTRUCT,), configuration="llama31_8b_config.json"),
     "recorded:llama-3.1-8b": Entry(kind="recorded", recorded="recorded_llama31_friedman2.json"),
     "linear": Entry(kind="linear"),
+    "one-layer": Entry(kind="one-layer"),
+    "rule-book": Entry(kind="rule-book"),
     "planted:base-rate": Entry(planted=True),
     "planted:base-rate-twin": Entry(planted=True),
     "planted:before-last-mlp": Entry(planted=True),
@@ -116,6 +124,15 @@ ENTRIES: Mapping[str, Entry] = {
     "planted:no-cue": Entry(kind="linear", planted=True),
     "planted:strong-cue": Entry(kind="linear", planted=True),
     "planted:weak-cues": Entry(kind="linear", planted=True),
+    "planted:network-last-word": Entry(kind="one-layer", planted=True),
+    "planted:network-word-before": Entry(kind="one-layer", planted=True),
+    "planted:network-both-words": Entry(kind="one-layer", planted=True),
+    "planted:network-heeds-comma": Entry(kind="one-layer", planted=True),
+    "planted:network-beside-comma": Entry(kind="one-layer", planted=True),
+    "planted:network-heeds-was": Entry(kind="one-layer", planted=True),
+    "planted:network-beside-was": Entry(kind="one-layer", planted=True),
+    "planted:rules-elsewhere": Entry(kind="rule-book", planted=True),
+    "planted:rules-elsewhere-twin": Entry(kind="rule-book", planted=True),
     "synthetic:extreme-output": Entry(kind="synthetic"),
     "synthetic:other-pairs-stand-out": Entry(kind="synthetic"),
     "synthetic:profiles-alike": Entry(kind="synthetic"),
@@ -126,11 +143,13 @@ ENTRIES: Mapping[str, Entry] = {
 }
 
 REGRESSOR = "regressor:"
+ONE_LAYER = "one-layer:"
 SYNTHETIC = "synthetic:"
-PREFIXES: Mapping[str, Kind] = {"recorded:": "recorded", SYNTHETIC: "synthetic", REGRESSOR: "regressor"}
+PREFIXES: Mapping[str, Kind] = {"recorded:": "recorded", SYNTHETIC: "synthetic", REGRESSOR: "regressor",
+                                ONE_LAYER: "one-layer"}  # fmt: skip
 """Kinds that a name's beginning tells, so that a wrong name behind it does not make another kind of it."""
 
-PATTERNS = ("regressor:NAME", "random:NAME", "owner/name@REVISION", "FOLDER")
+PATTERNS = ("regressor:NAME", "one-layer:FOLDER", "random:NAME", "owner/name@REVISION", "FOLDER")
 """The forms of names that the table cannot list."""
 
 HUB_ID = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})")
@@ -177,6 +196,12 @@ def own_task(name: str) -> RegressionTask | None:
     return ENTRIES.get(name.removeprefix(RANDOM), Entry()).own_task
 
 
+def training_curve(name: str) -> list[dict[str, float]] | None:
+    """What was measured of a model while it was trained here, look by look; None for a model from elsewhere."""
+    record = ENTRIES.get(name, Entry()).training
+    return None if record is None else list(_package_data(record)["curve"])
+
+
 def check_name(name: str) -> None:
     """Look at a name, and at the folder it may mean, without network and without torch.
 
@@ -196,8 +221,8 @@ def check_name(name: str) -> None:
 def _entry(name: str) -> Entry:
     if name in ENTRIES:
         return ENTRIES[name]
-    if kind(name) == "regressor":
-        return Entry(kind="regressor")
+    if name.startswith((REGRESSOR, ONE_LAYER)):
+        return Entry(kind=kind(name))
     if name.startswith((".", "/", "~")) or (name and Path(name).exists()):
         return Entry(sources=(Folder(Path(name).expanduser()),))
     if match := HUB_ID.fullmatch(name):

@@ -55,9 +55,9 @@ class RegressionTask:
         return f"{self.dataset}, {self.template}" + (", permuted" if self.outputs == "permuted" else "")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Episode:
-    """The data of one seed: in-context examples, a test case, and its true output."""
+    """The data of one seed: in-context examples, a test case, and its true output. It is equal to itself alone."""
 
     seed: int
     features: Float[np.ndarray, "example feature"]
@@ -85,6 +85,7 @@ def episode(name: str, seed: int, query: int = 0) -> Episode:
     return Episode(seed, features, outputs, case, gold)
 
 
+@lru_cache(KEPT_EPISODES)
 def draw(task: RegressionTask, seed: int, query: int = 0) -> Episode:
     """The episode of a seed under a task: its examples with the test case of a query.
 

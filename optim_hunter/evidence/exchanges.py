@@ -1,0 +1,47 @@
+"""What was put to models and what they answered, seed by seed: once in a ledger, however many claims rest on it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+from optim_hunter.cases import Case
+from optim_hunter.illustrations import Illustrations
+from optim_hunter.tasks.prompts import number_text, regression_prompt
+
+FIELD = "exchanges"
+PROMPTS = "prompts"
+"""Names in a ledger: key → seed → {prompt, truth, answer}, and key of a prompt → its text."""
+
+
+def exchanges_of(case: Case, shown: Illustrations) -> dict[str, Any]:
+    """The exchanges of a case's model and task and the prompts that they name, for `gather`; empty without any."""
+    task = case.protocol.task
+    kept = shown.exchanges.get((case.model, task))
+    if not kept or case.is_control:
+        return {}
+    prompts, exchanges = {}, {}
+    for seed, one in sorted(kept.items()):
+        text = regression_prompt(one.episode, task.template).text
+        prompts[_short_hash(text)] = text
+        exchanges[str(seed)] = {
+            "prompt": _short_hash(text),
+            "truth": number_text(one.episode.gold),
+            "answer": one.answer,
+        }
+    key = _short_hash(json.dumps([case.model, dataclasses.asdict(task)], sort_keys=True))
+    return {PROMPTS: prompts, FIELD: {key: exchanges}}
+
+
+def gather(ledger: dict[str, Any], entry: dict[str, Any]) -> None:
+    """Move an entry's exchanges and prompts to the ledger, and leave their key in it."""
+    ledger.setdefault(PROMPTS, {}).update(entry.pop(PROMPTS, {}))
+    for key, by_seed in entry.pop(FIELD, {}).items():
+        ledger.setdefault(FIELD, {}).setdefault(key, {}).update(by_seed)
+        entry[FIELD] = key
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
