@@ -180,7 +180,7 @@ def test_the_published_weights_that_are_drawn_are_those_that_are_stated(claim_id
 def test_published_weights_are_drawn_beside_those_of_a_model(claim_id, word):
     measure = MEASURES[claim_id]
     case = Case(measure.__claim__, measure, measure.__claim__.protocols[0], "linear", (0, 1), True)
-    run, words = Run({case.key: case}, Options(), {}), tuple(case.profiles[0].published)
+    run, words = Run({case.key: case}, Options()), tuple(case.profiles[0].published)
     token = case.profiles[0].of.keywords["token"]
     for seed in case.seeds:
         weights = np.arange(5.0).reshape(1, 1, 5) + seed

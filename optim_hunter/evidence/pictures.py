@@ -26,10 +26,11 @@ def figures_of(decision: Decision, run: Run, numbers: Sequence[SeedNumber]) -> l
     if case.is_control:
         return []
     found = [number.values for number in numbers if number.values is not None]
-    shown = []
+    shown, example = [], example_seed(decision)
     for condition in case.claim.conditions if case.claim.search and found else ():
         shown += _candidates(decision, condition, found)
-    example = example_seed(decision)
+    if example is not None and "attention" in case.claim.needs:
+        shown += _row(decision, run, example)
     for profile in case.profiles:
         by_seed = run.illustrations.profile(case, profile)
         if by_seed:
@@ -45,6 +46,18 @@ def example_seed(decision: Decision) -> int | None:
     by_seed = tested.by_seed[tested.combined.decisive]
     confirming = sorted((value, seed) for seed, value in by_seed.items() if tested.roles[seed] == "confirm")
     return confirming[len(confirming) // 2][1]
+
+
+def _row(decision: Decision, run: Run, seed: int) -> list[Shown]:
+    """The attention row of the head that the claim is about, over the tokens of one prompt."""
+    assert decision.tested is not None
+    place = decision.tested.candidate
+    row = run.attention_row(decision.case, seed, *place) if place is not None else None
+    if place is None or row is None:
+        return []
+    title = f"Where L{place[0]}H{place[1]} looks from the last token of seed {seed}: share of its row on each token"
+    weights = [round(float(weight), 5) for weight in row.weights]
+    return [{"title": title, "row": {"tokens": list(row.tokens), "weights": weights}}]
 
 
 def _profile(

@@ -22,6 +22,7 @@ from optim_hunter.observe.observation import (
     Patching,
 )
 from optim_hunter.observe.store import Store, Stored
+from optim_hunter.observe.token_rows import TokenRow
 from optim_hunter.observe.versions import pass_engine, regressors_engine
 
 
@@ -52,8 +53,10 @@ KINDS: dict[str, Callable[..., Any]] = {
     "block_ablation": BlockAblation,
     "head_ablation": HeadAblation,
     "patching": Patching,
+    "attention row": TokenRow,
 }
-"""Need → what is built of the fields that a file holds: arrays, and JSON with tuples as lists."""
+"""What is shown (a need, or an attention row) → what is built of the fields that a file holds: arrays, and JSON with
+tuples as lists."""
 
 
 class PartStore:

@@ -19,8 +19,12 @@ from optim_hunter.observe.parts import REFERENCES, Sources, takes_seed_0s
 from optim_hunter.observe.plan import Plan
 from optim_hunter.observe.posed import pose, pose_changed
 from optim_hunter.observe.predictions import Predictors
+from optim_hunter.observe.token_rows import TokenRow, token_row
 from optim_hunter.tasks.prompts import regression_prompt
 from optim_hunter.tasks.regression import RegressionTask, draw
+
+ROW = "attention row"
+"""What the store calls a row."""
 
 POSED_PROMPTS = 1024
 """Prompts that are kept as tokens."""
@@ -75,6 +79,20 @@ class RegressionPass:
             self._see(self._chunk(seed))
         parts = {need: self._parts[task, seed, query, need] for need in self.plan[task][seed]}
         return RegressionObservation.of(draw(task, seed, query), parts)
+
+    def attention_row(self, task: RegressionTask, seed: int, layer: int, head: int) -> TokenRow:
+        """Where a head looks from the last token of a seed's first prompt.
+
+        Raises:
+            UserError: the model cannot be opened.
+        """
+        prompt, place = regression_prompt(draw(task, seed), task.template).text, (layer, head)
+        kept = self.store.get(ROW, prompt, place)
+        if kept is None:
+            kept = Part(token_row(self.engine, self.pose(task, seed, 0), layer, head), {})
+            self.store.put(ROW, prompt, place, kept)
+        row: TokenRow = kept.shown
+        return row
 
     def _leave_out_long_prompts(self) -> None:
         """Take tasks out of the plan whose prompts the model cannot read, so that they do not spoil the others."""

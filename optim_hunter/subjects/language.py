@@ -14,11 +14,13 @@ from optim_hunter.observe.store import Store
 from optim_hunter.subjects.subject import Options
 from optim_hunter.tasks.corpus import Corpus, read_corpus
 from optim_hunter.tasks.held_out import ChoiceTask, ReplacedTokenTask
+from optim_hunter.tasks.regression import RegressionTask
 
 if TYPE_CHECKING:
     from optim_hunter.observe.choices_language import LanguageChooser
     from optim_hunter.observe.replaced import TokenReplacer
     from optim_hunter.observe.resampled import Chooser
+    from optim_hunter.observe.token_rows import TokenRow
 
 
 class LanguageSubject:
@@ -64,6 +66,10 @@ class LanguageSubject:
         if seed is None:
             raise ValueError("prompts are observed seed by seed")
         return self.passes[task.stem].observe(task, seed, query)
+
+    def attention_row(self, task: RegressionTask, seed: int, layer: int, head: int) -> TokenRow:
+        """Where a head looks, token by token."""
+        return self.passes[task.stem].attention_row(task, seed, layer, head)
 
     def close(self) -> None:
         self.engine.close()

@@ -33,6 +33,9 @@ class WithPermuted:
         shown = {**observation.shown, NEED: other.answer}
         return replace(observation, shown=shown, checks={**other.checks, **worst})
 
+    def attention_row(self, task: RegressionTask, seed: int, layer: int, head: int) -> Any:
+        return self._subject.attention_row(task, seed, layer, head)
+
     def close(self) -> None:
         self._subject.close()
 

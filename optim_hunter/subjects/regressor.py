@@ -36,6 +36,9 @@ class WithRegressors:
         predictions = self.predictors.predictions(task, observation.episode.seed, query)
         return replace(observation, shown={**observation.shown, NEED: predictions})
 
+    def attention_row(self, task: RegressionTask, seed: int, layer: int, head: int) -> Any:
+        return self._subject.attention_row(task, seed, layer, head)
+
     def close(self) -> None:
         self._subject.close()
 
