@@ -29,6 +29,7 @@ from optim_hunter.run import Decision, Run
 from optim_hunter.stats.decision import SeedNumber
 from optim_hunter.stats.equivalence import equivalence_p
 from optim_hunter.stats.proportions import exact_interval
+from optim_hunter.subjects.subject import Options
 
 DOCS = Path(__file__).parent.parent / "docs"
 POWER_RUNS = 300
@@ -52,6 +53,9 @@ class SimulatedRun(Run):
     def _measure(self, case: Case, seed: int) -> SeedNumber:  # noqa: ARG002
         return self.drawn[seed]
 
+    def _open_if_unmeasured(self, case: Case) -> None:
+        """There is no model."""
+
     def _needed(self, *_: Any) -> None:
         return None
 
@@ -62,7 +66,7 @@ def decide(null: Null, generator: np.random.Generator, shift: float = 0.0) -> tu
     seeds = tuple(number.seed for number in numbers)
     case = Case(null.claim, lambda _: None, null.claim.protocols[0], "simulated", seeds, True)
     bounds = {(null.claim.id, name): ends for name, ends in null.bounds.items()} or None
-    run = SimulatedRun({case.key: case}, None, {null.claim.family: null.size}, bounds=bounds)  # type: ignore[arg-type]
+    run = SimulatedRun({case.key: case}, Options(), family_sizes={null.claim.family: null.size}, bounds=bounds)
     run.drawn, run.numbers[case.key] = {number.seed: number for number in numbers}, {}
     if estimate is not None:
         run.estimates[case.key] = estimate

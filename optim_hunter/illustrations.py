@@ -10,7 +10,7 @@ import numpy as np
 
 from optim_hunter.cases import Case
 from optim_hunter.claim import NoValue, Profile, UserError
-from optim_hunter.tasks.regression import Episode
+from optim_hunter.tasks.regression import Episode, draw
 
 Numbers = Mapping[str, float]
 
@@ -69,5 +69,20 @@ class Illustrations:
         noted = self._profiles.get(case.key, {}).get(profile.title, {})
         return {
             seed: {label: float(np.mean([one[label] for one in queries])) for label in queries[0]}
-            for seed, queries in noted.items()
+            for seed, queries in sorted(noted.items(), key=lambda one: (one[0] is None, one[0]))
         }
+
+    def record(self, case: Case, seed: int | None) -> dict[str, Any]:
+        """What was kept of a case's seed, as JSON data."""
+        noted = self._profiles.get(case.key, {})
+        profiles = {title: by_seed[seed] for title, by_seed in noted.items() if seed in by_seed}
+        exchange = self.exchanges.get((case.model, case.protocol.task), {}).get(seed) if seed is not None else None
+        return {"profiles": profiles} | ({} if exchange is None else {"answer": exchange.answer})
+
+    def take(self, case: Case, seed: int | None, record: Mapping[str, Any]) -> None:
+        """Take over what `record` gave in another process."""
+        if "answer" in record and seed is not None:
+            exchange = Exchange(draw(case.protocol.task, seed), record["answer"])
+            self.exchanges.setdefault((case.model, case.protocol.task), {})[seed] = exchange
+        for title, queries in record["profiles"].items():
+            self._profiles.setdefault(case.key, {}).setdefault(title, {})[seed] = queries

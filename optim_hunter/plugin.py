@@ -156,7 +156,9 @@ class ClaimsPlugin:
         options = Options(*(option(self.config, name) for name in ("device", "dtype", "corpus")))
         sizes = self.registrations.family_sizes(case.claim for case in self.collected.values())
         try:
-            self.run = Run(cases, options, sizes, open_store(option(self.config, "store")), self.bounds)
+            self.run = Run(
+                cases, options, open_store(option(self.config, "store")), family_sizes=sizes, bounds=self.bounds
+            )
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
         if not hasattr(self.config, "workerinput"):

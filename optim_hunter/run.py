@@ -1,32 +1,23 @@
-"""A run: opens models, gathers one number a seed, and decides each case once; knows nothing of pytest."""
+"""A run: gathers what each case needs, and decides it once; knows nothing of pytest."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
 
 from optim_hunter.cases import Case
 from optim_hunter.claim import MINIMUM_SEEDS, InvalidInstrument, NoValue, UserError, Verdict
-from optim_hunter.illustrations import Illustrations
-from optim_hunter.observe.checks import TOLERANCES, require
-from optim_hunter.observe.plan import unite
-from optim_hunter.observe.store import Store
-from optim_hunter.stats.decision import SeedNumber, Tested, examine, mean_of_queries
+from optim_hunter.measurements import Measurements
+from optim_hunter.stats.decision import SeedNumber, Tested, examine
 from optim_hunter.stats.families import holm
 from optim_hunter.stats.pooled import UndefinedStatisticError
 from optim_hunter.stats.power import seeds_to_settle
 from optim_hunter.stats.sequential import Looks, examine_sequentially, obstacle, settles
 from optim_hunter.stats.verdict import too_many_missing, verdict_of
-from optim_hunter.subjects.opening import open_subject
-from optim_hunter.subjects.subject import Options, Subject
-from optim_hunter.tasks.regression import RegressionTask
 
-Call = Callable[[Any], Any]
-"""The measure of a claim with its other pytest fixtures bound: observation → value or values."""
+TOO_FEW_TO_SEARCH = "{} seeds are too few to find a candidate on one half and confirm it on the other"
 
 
 @dataclass(frozen=True)
@@ -52,44 +43,17 @@ class Decision:
 
 
 @dataclass
-class Run:
-    """The state of one run over its cases.
+class Run(Measurements):
+    """Measurements and what is decided on them.
 
-    `family_sizes` maps a family to its registered size; `store` spares what an earlier run has seen; `bounds` maps
-    claim and condition to declared bounds where claims stop as soon as they are settled, and is None where they do
-    not; `calls` holds the measure of each case.
+    `family_sizes` maps a family to its registered size; `bounds` maps claim and condition to declared bounds where
+    claims stop as soon as they are settled, and is None where they do not.
     """
 
-    cases: Mapping[tuple[str, str, str], Case]
-    options: Options
-    family_sizes: Mapping[str, int]
-    store: Store | None = None
+    family_sizes: Mapping[str, int] = field(default_factory=dict)
     bounds: Mapping[tuple[str, str], tuple[float, float]] | None = None
-    calls: dict[tuple[str, str, str], Call] = field(default_factory=dict)
-    numbers: dict[tuple[str, str, str], dict[int, SeedNumber]] = field(default_factory=dict)
-    estimates: dict[tuple[str, str, str], Mapping[str, float]] = field(default_factory=dict)
-    descriptions: dict[tuple[str, Any], dict[str, Any]] = field(default_factory=dict)
-    work: dict[str, dict[str, int]] = field(default_factory=dict)
-    illustrations: Illustrations = field(default_factory=Illustrations)
-    checks: dict[tuple[str, str, str], dict[str, float]] = field(default_factory=dict)
-    _broken: dict[Any, str] = field(default_factory=dict)
-    _prechecked: set[Any] = field(default_factory=set)
     _decisions: dict[tuple[str, str, str], Decision] = field(default_factory=dict)
     _settled: dict[tuple[str, str, str], int] = field(default_factory=dict)
-    _subjects: dict[str, Subject] = field(default_factory=dict)
-    _resident: str | None = None
-    _last: tuple[Any, Any] | None = None
-
-    def number(self, case: Case, seed: int) -> SeedNumber:
-        """The number of a seed, measured now unless it was before.
-
-        Raises:
-            InvalidInstrument: the model cannot be measured at all; the same line is raised for every seed.
-        """
-        known = self.numbers.setdefault(case.key, {})
-        if seed not in known:
-            known[seed] = self._measure(case, seed)
-        return known[seed]
 
     def looks(self, case: Case) -> Looks | str | None:
         """How a case is looked at seed by seed, or why it cannot be; None where nobody asked, and for controls."""
@@ -123,125 +87,6 @@ class Run:
             self._decisions[case.key] = self._decide(case)
         return self._decisions[case.key]
 
-    def _measure(self, case: Case, seed: int) -> SeedNumber:
-        queries, reasons = [], []
-        for query in range(getattr(case.protocol.task, "queries_per_seed", 1)):
-            try:
-                observation = self.observe(case, seed, query)
-                self._note_checks(case, observation)
-                self.illustrations.note(case, seed, query, observation)
-                queries.append(self._values(case, observation))
-            except NoValue as reason:
-                reasons.append(str(reason))
-        return mean_of_queries(seed, queries, reasons)
-
-    def _values(self, case: Case, observation: Any) -> dict[str, Any]:
-        """The measure's values; an error in the test's own code is a UserError with that error as its cause."""
-        try:
-            measured = self.calls.get(case.key, case.measure)(observation)
-        except (NoValue, UserError, InvalidInstrument):
-            raise
-        except Exception as error:
-            raise UserError(f"{case.claim.id}: its test raised {type(error).__name__}: {error}") from error
-        return named_values(case, measured)
-
-    def observe(self, case: Case, seed: int | None, query: int = 0) -> Any:
-        """What a pass shows of a seed; the last observation is kept, so that asking twice costs nothing.
-
-        Raises:
-            InvalidInstrument: the model cannot be opened or measured; the same line is raised for every seed.
-        """
-        scope = case.model, case.protocol.task, seed, query
-        if self._last is None or self._last[0] != scope:
-            self._raise_if_broken(case)
-            subject = self._subject(case)
-            try:
-                self._last = scope, subject.observe(case.protocol.task, seed, query)
-            except InvalidInstrument as error:
-                self._broken[case.model] = str(error)
-                raise
-            except UserError as error:
-                self._broken[case.model, case.protocol.task] = str(error)
-                raise InvalidInstrument(str(error)) from None
-            finally:
-                self._describe(case, subject)
-        return self._last[1]
-
-    def _describe(self, case: Case, subject: Subject) -> None:
-        described = subject.describe(case.protocol.task)
-        self.work[case.model] = described.pop("work", {})
-        self.descriptions[case.model, case.protocol.task] = described
-
-    def described(self, case: Case) -> Mapping[str, Any]:
-        """Where what a case was measured on comes from; empty where nothing was measured."""
-        return self.descriptions.get((case.model, case.protocol.task), {})
-
-    def _estimate(self, case: Case) -> Mapping[str, float] | None:
-        """A bootstrap claim's values on the whole corpus."""
-        if not case.claim.bootstrap:
-            return None
-        if case.key not in self.estimates:
-            observation = self.observe(case, None)
-            self.illustrations.note(case, None, 0, observation)
-            self.estimates[case.key] = self._values(case, observation)
-        return self.estimates[case.key]
-
-    def _raise_if_broken(self, case: Case) -> None:
-        for scope in (case.model, (case.model, case.protocol.task)):
-            if scope in self._broken:
-                raise InvalidInstrument(self._broken[scope])
-
-    def _subject(self, case: Case) -> Subject:
-        """The subject of a case. What it saw stays; weights are resident of one model at a time."""
-        if case.model not in self._subjects:
-            try:
-                self._subjects[case.model] = open_subject(case.model, self.options, self._plans(case.model), self.store)
-            except UserError as error:
-                self._broken[case.model] = str(error)
-                raise InvalidInstrument(str(error)) from None
-        if self._resident != case.model:
-            if self._resident is not None:
-                self._subjects[self._resident].close()
-            self._resident = case.model
-        self._precheck(case, self._subjects[case.model])
-        return self._subjects[case.model]
-
-    def _precheck(self, case: Case, subject: Subject) -> None:
-        scope = case.model, case.protocol.task
-        if scope not in self._prechecked:
-            try:
-                subject.precheck(case.protocol.task, case.seeds)
-            except (UserError, InvalidInstrument) as error:
-                self._broken[scope] = str(error)
-                raise InvalidInstrument(str(error)) from None
-            self._prechecked.add(scope)
-
-    def _plans(self, model: str) -> dict[str, Any]:
-        return unite(
-            (case.protocol.task, case.claim.needs, case.seeds)
-            for case in self.cases.values()
-            if case.model == model and isinstance(case.protocol.task, RegressionTask)
-        )
-
-    def _note_checks(self, case: Case, observation: Any) -> None:
-        """Keep the worst error of each instrument check; whoever made the observation, none of them may have failed."""
-        worst, checks = self.checks.setdefault(case.key, {}), getattr(observation, "checks", {})
-        require(checks, str(self.described(case).get("dtype")))
-        for name, error in checks.items():
-            worst[name] = max(worst.get(name, 0.0), error)
-
-    def store_problems(self) -> list[str]:
-        """Files of the store that were set aside or could not be written."""
-        return [*self.store.damaged, *self.store.problems] if self.store is not None else []
-
-    def check_table(self, case: Case) -> list[dict[str, Any]]:
-        """The worst error of each instrument check beside its tolerance."""
-        dtype = str(self.described(case).get("dtype"))
-        return [
-            {"name": name, "worst": worst, "tolerance": TOLERANCES[dtype][name]}
-            for name, worst in self.checks.get(case.key, {}).items()
-        ]
-
     def _tested(self, case: Case) -> Tested | None:
         looks = self.looks(case)
         if isinstance(looks, Looks):
@@ -258,35 +103,30 @@ class Run:
         except InvalidInstrument as error:
             return Decision(case, Verdict.INVALID, str(error))
         controls = self._controls(case)
-        failed = [(control, verdict) for control, verdict in controls if verdict is not control.expected]
-        if failed:
-            control, verdict = failed[0]
-            reason = f"control {control.model} came out {verdict}, but must be {control.expected}"
-            return Decision(case, Verdict.INVALID, reason, controls=controls)
-        tested, too_few = None, ""
+        for control, verdict in controls:
+            if verdict is not control.expected:
+                reason = f"control {control.model} came out {verdict}, but must be {control.expected}"
+                return Decision(case, Verdict.INVALID, reason, controls=controls)
+        return self._decide_on_numbers(case, controls)
+
+    def _decide_on_numbers(self, case: Case, controls: tuple[tuple[Case, Verdict], ...]) -> Decision:
+        tested, too_few = None, TOO_FEW_TO_SEARCH.format(len(case.seeds))
         try:
             tested = self._tested(case)
         except UndefinedStatisticError as error:
             too_few = str(error)
         except (InvalidInstrument, UserError, NoValue) as error:
             return Decision(case, Verdict.INVALID, str(error), controls=controls)
-        numbers = self.looked_at(case)
-        lost = [number for number in numbers if number.lost]
-        if too_many_missing(sum(number.lost for number in lost), len(numbers)):
-            share = "" if all(number.lost == 1 for number in lost) else " or not for all queries"
-            reason = (
-                f"{len(lost)} of {len(numbers)} seeds gave no number{share}, more than 10 %; "
-                f"the first: {lost[0].missing}"
-            )
-            return Decision(case, Verdict.INVALID, reason, tested, controls=controls)
+        lack = _too_many_lost(self.looked_at(case))
+        if lack:
+            return Decision(case, Verdict.INVALID, lack, tested, controls=controls)
         if tested is None:
-            halved = f"{len(case.seeds)} seeds are too few to find a candidate on one half and confirm it on the other"
-            return Decision(case, Verdict.INCONCLUSIVE, too_few or halved, controls=controls)
+            return Decision(case, Verdict.INCONCLUSIVE, too_few, controls=controls)
         return self._judge(case, tested, controls)
 
     def _open_if_unmeasured(self, case: Case) -> None:
         """Open the model and check its task before the controls run, so that a mistake is told at once."""
-        if case.key not in self.numbers:
+        if not self.numbers.get(case.key) and self.lacks(case, case.seeds[0]):
             self._raise_if_broken(case)
             self._subject(case)
 
@@ -307,8 +147,19 @@ class Run:
     def _controls(self, case: Case) -> tuple[tuple[Case, Verdict], ...]:
         if case.is_control:
             return ()
-        controls = [other for other in self.cases.values() if other.is_control and other.claim.id == case.claim.id]
+        planted = [other for other in self.cases.values() if other.is_control]
+        controls = [other for other in planted if other.claim.id == case.claim.id]
+        for model in {control.model: None for control in controls}:
+            self._gather([other for other in planted if other.model == model])
         return tuple((control, self.decide(control).verdict) for control in controls)
+
+    def _gather(self, cases: Iterable[Case]) -> None:
+        """Measure these cases of one model, which share its passes; what fails is told where a verdict rests on it."""
+        for case in cases:
+            with contextlib.suppress(InvalidInstrument, UserError, NoValue):
+                for seed in case.seeds:
+                    self.number(case, seed)
+                self._estimate(case)
 
     def _adjusted(self, case: Case, p: float, p_refuted: float, size: int) -> tuple[float, float]:
         """Holm within the family of one model and protocol, each direction on its own.
@@ -352,18 +203,11 @@ class Run:
         return needed and max(MINIMUM_SEEDS, needed) * (2 if "find" in tested.roles.values() else 1)
 
 
-def named_values(case: Case, measured: Any) -> dict[str, Any]:
-    """A measure's return as {condition: finite value}.
-
-    Raises:
-        NoValue: a value is not finite.
-        UserError: the measure returns something else than its conditions ask for.
-    """
-    names = [condition.name for condition in case.claim.quantities]
-    values = measured if isinstance(measured, dict) else {names[0]: measured}
-    if sorted(values) != sorted(names) or any(value is None for value in values.values()):
-        raise UserError(f"{case.claim.id}: its test must return a number for each of {', '.join(names)}")
-    for name, value in values.items():
-        if not np.all(np.isfinite(value)):
-            raise NoValue(f"{name} is not finite")
-    return values
+def _too_many_lost(numbers: Sequence[SeedNumber]) -> str:
+    """Why these numbers are too few of those asked for; empty where they are not."""
+    lost = [number for number in numbers if number.lost]
+    if not too_many_missing(sum(number.lost for number in lost), len(numbers)):
+        return ""
+    share = "" if all(number.lost == 1 for number in lost) else " or not for all queries"
+    given = f"{len(lost)} of {len(numbers)} seeds gave no number{share}"
+    return f"{given}, more than 10 %; the first: {lost[0].missing}"

@@ -199,7 +199,7 @@ def test_leads_follow_their_definitions():
 
 @pytest.mark.parametrize(("gap", "fails"), [(np.nan, True), (2e-3, True), (1e-6, False)])
 def test_a_failed_check_stops_a_run_whoever_observed(gap, fails):
-    run, case = Run({}, Options(), {}), SimpleNamespace(key="one", model="m", protocol=SimpleNamespace(task=TASK))
+    run, case = Run({}, Options()), SimpleNamespace(key="one", model="m", protocol=SimpleNamespace(task=TASK))
     run.descriptions["m", TASK] = {"dtype": "float64"}
     with pytest.raises(InvalidInstrument, match="duality gap") if fails else nullcontext():
         run._note_checks(case, SimpleNamespace(checks={"duality gap": gap}))

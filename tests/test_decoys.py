@@ -73,7 +73,7 @@ def case_of(row: Row) -> Case:
 @pytest.fixture(scope="module")
 def run() -> Run:
     cases = [case_of(row) for row in ROWS if row.instrument in MEASURES]
-    return Run({case.key: case for case in cases}, Options(), {})
+    return Run({case.key: case for case in cases}, Options())
 
 
 def components_of(text: str) -> tuple[Component, ...]:

@@ -240,14 +240,14 @@ def test_it_beats_the_mean_and_its_random_twin_does_not():
         for case in cases_of(BEATS_AVERAGE.__claim__, BEATS_AVERAGE, (model,), "0-23")
         if not case.is_control
     }
-    run = Run(cases, Options(), {"regression": 3}, None, None)
+    run = Run(cases, Options(), family_sizes={"regression": 3})
     verdicts = {case.model: run.decide(case).verdict for case in cases.values()}
     assert verdicts == {"trained-toy": Verdict.SUPPORTED, "random:trained-toy": Verdict.REFUTED}
 
 
 def test_its_greedy_answer_is_the_likeliest_number_of_the_models_own_code(toy):
     (case,) = toy_cases(BEATS_AVERAGE)
-    run = Run({case.key: case}, Options(), {}, None, None)
+    run = Run({case.key: case}, Options())
     for seed in range(4):
         observed = run.observe(case, seed)
         with torch.inference_mode():

@@ -36,7 +36,7 @@ def mean_of_queries(seed: int, queries: Sequence[Mapping[str, Any]], reasons: Se
     """The number of a seed from those of its queries; `reasons` tell of each query without one."""
     if not queries:
         return SeedNumber(seed, None, reasons[0], 1.0)
-    numbers = {name: np.array([query[name] for query in queries]) for name in queries[0]}
+    numbers = {name: np.array([query[name] for query in queries], dtype=float) for name in queries[0]}
     means, lowest, highest = (
         {name: summary(values, axis=0) for name, values in numbers.items()} for summary in (np.mean, np.min, np.max)
     )

@@ -1,0 +1,64 @@
+"""Which worker of pytest-xdist runs which items: claims model by model, ordinary tests as `--dist` says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from xdist.scheduler import EachScheduling, LoadFileScheduling, LoadGroupScheduling, LoadScopeScheduling
+
+CLAIM_ITEM = re.compile(r"\[(?P<model>.+)-[^-]+-(?:\d+|verdict)\]")
+"""The end of an item's id that is a seed or a verdict of a claim: model, protocol, seed."""
+
+SCOPED = {"loadscope": LoadScopeScheduling, "loadfile": LoadFileScheduling, "loadgroup": LoadGroupScheduling}
+"""Values of `--dist` that keep ordinary tests together."""
+
+
+def model_of(item_id: str) -> str | None:
+    """The model that an item of a claim is about; None for an ordinary test."""
+    found = CLAIM_ITEM.search(item_id)
+    return found["model"] if found else None
+
+
+class ModelScheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """All items of one model go to one worker, in the order in which they were collected: verdicts after their seeds.
+
+    So a model is open in one worker, and each pass is run once. Models with the most items start first. What a verdict
+    needs of other models, its controls, it reads in the run's folder (`journal.py`), or measures.
+    """
+
+    def __init__(self, config: pytest.Config, log: Any = None) -> None:
+        super().__init__(config, log)
+        asked = SCOPED.get(config.getoption("dist"))
+        self._ordinary = asked(config, log) if asked else None
+
+    def _split_scope(self, nodeid: str) -> str:
+        model = model_of(nodeid)
+        if model is not None:
+            return f"model {model}"
+        return self._ordinary._split_scope(nodeid) if self._ordinary else nodeid
+
+
+class SchedulingByContent:
+    """The scheduling that was asked for, until a worker has collected claims: from then on by their models."""
+
+    def __init__(self, asked: Any, config: pytest.Config, log: Any) -> None:
+        self._chosen, self._config, self._log = asked, config, log
+
+    def add_node_collection(self, node: Any, collection: Sequence[str]) -> None:
+        """Take a worker's items; the first to come decide on the scheduling."""
+        if not isinstance(self._chosen, ModelScheduling) and any(map(model_of, collection)):
+            asked, self._chosen = self._chosen, ModelScheduling(self._config, self._log)
+            for known in asked.nodes:
+                self._chosen.add_node(known)
+        self._chosen.add_node_collection(node, collection)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._chosen, name)
+
+
+def scheduling(asked: Any, config: pytest.Config, log: Any) -> Any:
+    """What distributes the items; `--dist each` gives all of them to every worker, whatever they are."""
+    return asked if asked is None or isinstance(asked, EachScheduling) else SchedulingByContent(asked, config, log)
