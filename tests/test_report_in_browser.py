@@ -26,13 +26,17 @@ def pytest_html_results_summary(prefix):
     evidence.install(prefix, json.loads(Path("ledger.json").read_text(encoding="utf-8")))
 
 def pytest_html_results_table_row(report, cells):
-    evidence.escape_test(cells, report.nodeid)
+    evidence.fill_row(cells, report.nodeid, measured="[seed " in report.nodeid)
 
 def pytest_unconfigure(config):
     evidence.secure_file(Path(config.getoption("htmlpath")))
 """
 TESTS = """
 import pytest
+
+@pytest.mark.parametrize("seed", ["seed 1", "seed 2"])
+def test_measured(seed):
+    pass
 
 @pytest.mark.parametrize("seed", [*range(50), "<img src=x onerror='window.owned = 1'>"])
 def test_seed(seed):

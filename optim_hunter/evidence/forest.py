@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-WIDTH = 220
+WIDTH = 170
 ENDS = (-3.0, 6.0)
 """What lies beyond these multiples of the smallest effect is drawn as an arrow."""
 

@@ -165,6 +165,8 @@ def _environment() -> jinja2.Environment:
         "seeds": text.seed_ranges,
         "work_text": text.work_text,
         "data": _json_data,
+        "packed_data": _packed_data,
+        "json": json.dumps,
     }
     environment.globals |= {
         "raw": lambda name: Markup(template_text(name)),
@@ -183,6 +185,12 @@ def _shown(value: Any) -> Any:
 def _json_data(value: Any) -> Markup:
     """JSON that can stand in a `<script>` element, since no `<` is left in it."""
     return Markup(json.dumps(value, separators=(",", ":")).replace("<", "\\u003c"))
+
+
+def _packed_data(value: Any) -> Markup:
+    """JSON as gzip in base64, for what is looked at on demand."""
+    content = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
+    return Markup(_base64(gzip.compress(content, mtime=0)))
 
 
 @functools.cache

@@ -19,6 +19,7 @@ from optim_hunter.claim import Verdict
 from optim_hunter.evidence import fragment, text
 from optim_hunter.evidence.figures import Figure, seed_strip, untitled
 from optim_hunter.evidence.forest import common_axis
+from optim_hunter.evidence.fragment import Titled
 
 RELOAD = ' onclick="location.reload()"'
 
@@ -32,8 +33,41 @@ class ReportRow:
 
     entry: Entry
     anchor: str
-    figures: list[tuple[int, str]] = field(default_factory=list)
+    figures: list[tuple[str, str]] = field(default_factory=list)
     """Key and title of each figure."""
+
+    @property
+    def seeds(self) -> dict[str, Any]:
+        """What the page's script makes the table of seeds from: names of the numbers, a row a seed, key of the answers.
+
+        A row has the seed, its numbers, and in a word or a sentence what else is to say of it.
+        """
+        names = [condition["name"] for condition in self.entry["conditions"]]
+        rows = []
+        for row in self.entry["numbers"]:
+            note = row.get("missing") or ROLES.get(row.get("role"), "")
+            rows.append([row["seed"], [row.get("values", {}).get(name) for name in names], note])
+        return {"names": names, "rows": rows, "exchanges": self.entry.get("exchanges")}
+
+    @property
+    def sort_keys(self) -> dict[str, Any]:
+        """Column of the table of claims → what rows are sorted by, `None` last: effects in smallest effects."""
+        entry = self.entry
+        effect, smallest = entry["effect"], abs(entry["smallest_effect"])
+        p = entry["p_refuted_adjusted" if entry["verdict"] == Verdict.REFUTED else "p_adjusted"]
+        causes = sorted(partner["verdict"] for partner in entry.get("partners", ()))
+        return {
+            "verdict": list(Verdict).index(entry["verdict"]),
+            "claim": entry["claim"],
+            "model": f"{entry['model']} {entry['protocol']}",
+            "effect": effect / smallest if effect is not None and smallest else effect,
+            "n": entry["n"],
+            "p": p,
+            "cause": causes[0] if causes else None,
+        }
+
+
+ROLES = {"find": "searched, not counted"}
 
 
 def install(prefix: list[str], ledger: Ledger) -> None:
@@ -56,19 +90,23 @@ def secure(page: str) -> str:
     Known are this module's script, those that draw figures, and the script in the `<footer>` that pytest-html
     writes as the last of its page; a script that some test or model smuggled in is none of them.
     """
-    scripts = [fragment.template_text("report.js")]
+    scripts = [fragment.template_text(name) for name in ("report.js", "claims_table.js", "seeds.js")]
     _, footer, rest = page.rpartition("<footer>")
     if footer:
         scripts += re.findall(r"<script>(.*?)</script>", rest, flags=re.DOTALL)[-1:]
     return fragment.secure(page, scripts)
 
 
-def escape_test(cells: list[str], test_id: str) -> None:
-    """Write a test's id as text into its row, where pytest-html puts it as markup.
+def fill_row(cells: list[str], test_id: str, *, measured: bool = False) -> None:
+    """Write a test's id as text into its row, where pytest-html puts it as markup; a row without cells is left out.
 
-    Called in `pytest_html_results_table_row`; a model's name, which is anybody's, stands in such ids.
+    Called in `pytest_html_results_table_row`; a model's name, which is anybody's, stands in such ids. Ten thousand rows
+    of seeds that were measured (`measured`) would double the page and say nothing that its tables of seeds do not.
     """
-    cells[1] = Markup('<td class="col-testId">{}</td>').format(text.visible(test_id))
+    if measured:
+        cells.clear()
+    else:
+        cells[1] = Markup('<td class="col-testId">{}</td>').format(text.visible(test_id))
 
 
 def secure_file(path: Path) -> None:
@@ -88,27 +126,48 @@ def _evidence(ledger: Ledger) -> str:
         "evidence.html",
         run=ledger["run"],
         anchors=_anchors(cases),
+        cases=cases,
+        models=sorted({entry["model"] for entry in claims}),
+        families=sorted({entry["family"] for entry in claims}),
         groups=[(claim, list(group)) for claim, group in groupby(cases, key=lambda case: case.entry["claim"])],
         controls=[entry for entry in ledger["claims"] if entry["control"]],
         tally=_tally(claims),
         axis=common_axis(deciding),
         alphas=sorted({entry["alpha"] for entry in ledger["claims"]}),
         figures=figures,
+        exchanges=_exchanges(ledger, claims),
     )  # fmt: skip
 
 
-def _cases(claims: Iterable[Entry]) -> tuple[list[ReportRow], list[Figure]]:
-    """The claims' cases, those of one claim side by side, and the figures of all, at the place that is their key."""
+def _exchanges(ledger: Ledger, claims: Iterable[Entry]) -> dict[str, Any]:
+    """Prompts and answers of the seeds that are shown, with nothing invisible in them."""
+    keys = {entry["exchanges"] for entry in claims if entry.get("exchanges")}
+    told = {key: by_seed for key, by_seed in ledger.get("exchanges", {}).items() if key in keys}
+    prompts = {one["prompt"] for by_seed in told.values() for one in by_seed.values()}
+    return {
+        "prompts": {key: text.visible(prompt) for key, prompt in ledger.get("prompts", {}).items() if key in prompts},
+        "exchanges": {
+            key: {
+                seed: [one["prompt"], text.visible(one["truth"]), one["answer"] and text.visible(one["answer"])]
+                for seed, one in by_seed.items()
+            }
+            for key, by_seed in told.items()
+        },
+    }
+
+
+def _cases(claims: Iterable[Entry]) -> tuple[list[ReportRow], dict[str, Figure]]:
+    """The claims' cases, those of one claim side by side, and the figures of all by their keys."""
     order: dict[str, list[Entry]] = {}
     for entry in claims:
         order.setdefault(entry["claim"], []).append(entry)
     cases: list[ReportRow] = []
-    figures: list[Figure] = []
+    figures: dict[str, Figure] = {}
     for index, entry in enumerate(entry for entries in order.values() for entry in entries):
         case = ReportRow(entry, _anchor(entry, index))
-        for title, figure in _titled_figures(entry):
-            case.figures.append((len(figures), title))
-            figures.append(figure)
+        for titled in _titled_figures(entry):
+            case.figures.append((titled.key, titled.title))
+            figures[titled.key] = titled.figure
         cases.append(case)
     return cases, figures
 
@@ -128,15 +187,22 @@ def _anchor(entry: Entry, index: int) -> str:
     return f"{re.sub('[^a-z0-9]+', '-', words)}-{index + 1}"
 
 
-def _titled_figures(entry: Entry) -> list[tuple[str, Figure]]:
+def _titled_figures(entry: Entry) -> list[Titled]:
     """The strips of the seeds, then the claim's own figures; the page shows their titles as captions."""
     strips = [
-        (f"{_every_seed(condition)}: {condition['quantity']}", seed_strip(entry, condition))
+        Titled(f"{_every_seed(condition)}: {condition['quantity']}", seed_strip(entry, condition))
         for condition in entry["conditions"]
         if any(condition["name"] in row.get("values", {}) for row in entry["numbers"])
     ]
-    own = [(shown["title"], untitled(shown["figure"])) for shown in entry["figures"]]
-    return strips + own
+    return strips + [_own(shown) for shown in entry["figures"]]
+
+
+def _own(shown: Mapping[str, Any]) -> Titled:
+    """A figure of the ledger, or an attention row with nothing invisible in its tokens."""
+    if "row" in shown:
+        tokens = [text.visible(token) for token in shown["row"]["tokens"]]
+        return Titled(shown["title"], {**shown["row"], "tokens": tokens})
+    return Titled(shown["title"], untitled(shown["figure"]))
 
 
 def _every_seed(condition: Mapping[str, Any]) -> str:

@@ -19,11 +19,34 @@
     document.head.append(script);
   }
 
+  function dataOf(holder) {
+    return JSON.parse(document.querySelector(`script[data-of="${holder.dataset.figure}"]`).textContent);
+  }
+
+  // An attention row: the tokens of a prompt one after the other, each as dark as its share of the largest.
+  function writeRow(holder, { tokens, weights }) {
+    const largest = Math.max(...weights, Number.MIN_VALUE);
+    const percent = (weight) => `${(100 * weight).toPrecision(2)} %`;
+    holder.classList.add("row");
+    holder.replaceChildren(...tokens.map((token, place) => {
+      const span = document.createElement("span");
+      span.textContent = token.replaceAll("\n", "↵") + (token.includes("\n\n") ? "\n" : "");
+      span.title = percent(weights[place]);
+      span.style.setProperty("--share", weights[place] / largest);
+      return span;
+    }));
+    const most = [...weights.keys()].sort((first, second) => weights[second] - weights[first]).slice(0, 5);
+    const said = document.createElement("p");
+    said.textContent = "Most lies on " + most.map((place) =>
+      `token ${place + 1}, “${tokens[place].trim()}” (${percent(weights[place])})`).join(", ") + ".";
+    holder.append(said);
+    holder.dataset.state = "drawn";
+  }
+
   function draw(holder) {
     if (holder.dataset.state) return;
     holder.dataset.state = "drawing";
-    const data = document.querySelector(`script[data-of="${holder.dataset.figure}"]`).textContent;
-    const figure = JSON.parse(data);
+    const figure = dataOf(holder);
     const clear = "rgba(0,0,0,0)";
     const modebar = { bgcolor: clear, color: "#8a8f98", activecolor: "#3f7fbf" };
     const font = { family: getComputedStyle(holder).fontFamily, size: 12 };
@@ -41,6 +64,10 @@
 
   async function drawWhenReady(holder) {
     try {
+      if (holder.dataset.kind === "row") {
+        if (!holder.dataset.state) writeRow(holder, dataOf(holder));
+        return;
+      }
       await unpackPlotly();
       runPlotly();
       draw(holder);
@@ -61,10 +88,12 @@
   }
 
   function prepareForPrint() {
-    document.querySelectorAll("main details").forEach((details) => { details.open = true; });
+    document.querySelectorAll("main details:not(.seeds, .seeds *)").forEach((details) => { details.open = true; });
+    const rows = holders.filter((holder) => holder.dataset.kind === "row");
+    rows.forEach(drawWhenReady);
     if (plotlySource === null) return;
     runPlotly();
-    holders.forEach(draw);
+    holders.filter((holder) => !rows.includes(holder)).forEach(draw);
   }
 
   if (new URLSearchParams(location.search).get("draw") === "all") holders.forEach(drawWhenReady);

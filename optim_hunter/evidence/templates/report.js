@@ -6,7 +6,7 @@
     const folded = document.createElement("details");
     folded.id = "tests";
     const heading = document.createElement("summary");
-    heading.textContent = "All tests, as pytest ran them";
+    heading.textContent = "All tests, as pytest ran them, but for the seeds that were measured";
     folded.append(heading, ...[...document.body.children].filter((element) => element !== evidence));
     document.body.append(folded);
   }
