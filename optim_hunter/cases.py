@@ -12,6 +12,9 @@ from optim_hunter.tasks.regression import RegressionTask
 ANSWERED = {"answer", "permuted", "regressors"}
 """What a regressor in a model's place can show."""
 
+OF_A_CORPUS = {"linear", "one-layer", "rule-book"}
+"""Kinds that stand for what was made of a corpus: choosing language models takes none of them out."""
+
 OWN_TASK = "own task"
 """The protocol of a model that brings its task along (`registry.own_task`)."""
 
@@ -149,7 +152,7 @@ def _models_of(claim: Claim, protocol: Protocol, chosen: Sequence[str]) -> tuple
     if "language" in kinds and claim.needs and claim.needs <= ANSWERED:
         kinds.add("regressor")
     replacing = tuple(model for model in chosen if registry.kind(model) in kinds)
-    kept = tuple(model for model in protocol.models if registry.kind(model) == "linear") if chosen else protocol.models
+    kept = tuple(model for model in protocol.models if not chosen or registry.kind(model) in OF_A_CORPUS)
     return replacing or kept
 
 

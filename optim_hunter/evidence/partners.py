@@ -60,7 +60,7 @@ def candidate_name(entry: Entry) -> str:
 def _of_another_kind(correlation: Entry, partner: Entry) -> bool:
     kinds = {registry.kind(one["model"]) for one in (correlation, partner)}
     trained = not partner["model"].startswith(registry.RANDOM)
-    return trained and kinds == {"linear", "language"}
+    return trained and kinds in ({"linear", "language"}, {"linear", "one-layer"})
 
 
 def _of_another_candidate(correlation: Entry, partner: Entry) -> bool:

@@ -24,6 +24,8 @@ KINDS: Mapping[registry.Kind, str] = {
     "language": "language models",
     "recorded": "recorded answers",
     "linear": "the linear model of stories",
+    "one-layer": "the one-layer model of stories",
+    "rule-book": "a rule book about stories",
     "synthetic": "generators of observations",
     "regressor": "regressors",
 }

@@ -210,6 +210,8 @@ def check_name(name: str) -> None:
     """
     if kind(name) == "regressor":
         check_regressor(name.removeprefix(REGRESSOR))
+    if name.startswith(ONE_LAYER) and not Path(name.removeprefix(ONE_LAYER)).expanduser().is_dir():
+        raise UserError(f"model {name!r}: there is no such folder; give one that optim-hunter train has finished")
     base = name.removeprefix(RANDOM)
     if base != name and (base.startswith(RANDOM) or kind(base) != "language" or _entry(base).planted):
         raise UserError(f"{name!r}: random weights need an architecture; put a language model's name after {RANDOM}")

@@ -56,17 +56,7 @@ class TokenReplacer:
         Raises:
             UserError: the corpus's tokenizer has no such token, or no window has it.
         """
-        windows, texts = self.linear.windows, token_texts(self.linear.tokenizer)
-        if self.task.token not in texts:
-            raise UserError(f"{self.linear.corpus.name}: its tokenizer has no token {self.task.token!r}")
-        counts = np.bincount(windows.of_stories(self.linear.split.fitting).tokens.ravel(), minlength=len(texts))
-        own = counts[texts.index(self.task.token)]
-        if not own:
-            raise UserError(f"{self.linear.corpus.name}: no window has the token {self.task.token!r}")
-        distance = np.abs(np.log(np.maximum(counts, 1) / own))
-        others = [token for token in np.argsort(distance, kind="stable").tolist()
-                  if texts[token] not in (self.task.token, *self.task.group)]  # fmt: skip
-        return tuple(texts[token] for token in others[: self.task.replacements])
+        return tokens_of_like_frequency(self.linear, (self.task.token,), self.task.replacements)
 
     def prepare(self, seeds: Sequence[int]) -> None:
         """Before long work: look at the token, its replacements and the seeds.
@@ -100,6 +90,27 @@ class TokenReplacer:
 
     def _with(self, text: Text, other: str) -> Text:
         return text[0].removesuffix(self.task.token) + other, text[1]
+
+
+def tokens_of_like_frequency(linear: LinearChooser, tokens: Sequence[str], number: int) -> tuple[str, ...]:
+    """Other tokens that are as frequent in the windows for fitting as these in the (geometric) mean, the nearest first.
+
+    None of them is a word of the group.
+
+    Raises:
+        UserError: the corpus's tokenizer has no such token, or no window has it.
+    """
+    texts = token_texts(linear.tokenizer)
+    counts = np.bincount(linear.windows.of_stories(linear.split.fitting).tokens.ravel(), minlength=len(texts))
+    for token in tokens:
+        if token not in texts:
+            raise UserError(f"{linear.corpus.name}: its tokenizer has no token {token!r}")
+        if not counts[texts.index(token)]:
+            raise UserError(f"{linear.corpus.name}: no window has the token {token!r}")
+    own = np.log(counts[[texts.index(token) for token in tokens]]).mean()
+    distance = np.abs(np.log(np.maximum(counts, 1)) - own)
+    nearest = [texts[token] for token in np.argsort(distance, kind="stable")]
+    return tuple(text for text in nearest if text not in (*tokens, *linear.task.group))[:number]
 
 
 def said_by(engine: Engine, kept: KeptChoices) -> Say:

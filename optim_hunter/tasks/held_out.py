@@ -23,6 +23,9 @@ VIEWS = {
     "choosing is within 1 % of the least",
     "window": "the language model, shown the tokens of the window alone",
     "story": "the language model, shown the story from its beginning",
+    "one-layer": "the one-layer model, among the group's words alone",
+    "rules": "the rule book of the group",
+    "refitted": "the same rules, their shifts fitted anew to the stories for fitting",
 }
 """Who may be asked for the probabilities of a group's words."""
 

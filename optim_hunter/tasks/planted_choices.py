@@ -94,16 +94,21 @@ def planted_choices(name: str, group: Sequence[str]) -> PlantedChoices:
     Raises:
         UserError: no such rule.
     """
-    from scipy.special import log_softmax
-
     if name not in RULES:
         raise UserError(f"no planted rule {name!r}: choose one of {', '.join(RULES)}")
+    return stories_of_rule(name, RULES[name], group)
+
+
+def stories_of_rule(name: str, rule: Rule, group: Sequence[str]) -> PlantedChoices:
+    """The same of a rule that is given."""
+    from scipy.special import log_softmax
+
     generator = np.random.default_rng(SEED)
     words = generator.integers(len(FILLERS), size=(STORIES * CHOICES, CONTEXT))
-    said = log_softmax(RULES[name].logits(words, len(group)), axis=1)
+    said = log_softmax(rule.logits(words, len(group)), axis=1)
     drawn = (said + generator.gumbel(size=said.shape)).argmax(1)  # Gumbel's maximum draws with these probabilities
     clauses = [" ".join(FILLERS[word] for word in row) for row in words]
     sentences = [clause + group[place] for clause, place in zip(clauses, drawn, strict=True)]
     stories = [" ".join(sentences[first : first + CHOICES]) for first in range(0, len(sentences), CHOICES)]
-    corpus = corpus_of(name, f"\n{SEPARATOR}\n".join(stories), f"synthetic: {RULES[name].what}")
+    corpus = corpus_of(name, f"\n{SEPARATOR}\n".join(stories), f"synthetic: {rule.what}")
     return PlantedChoices(corpus, said.reshape(STORIES, CHOICES, len(group)))

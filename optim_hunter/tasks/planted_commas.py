@@ -1,9 +1,10 @@
-"""Synthetic stories in which " but" comes after a comma, with choosers that heed the comma, or words beside it."""
+"""Synthetic stories in which a word comes after a mark, with choosers that heed the mark, or words beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float
@@ -23,16 +24,18 @@ BESIDE = 0.9
 
 @dataclass(frozen=True)
 class PlantedCommas:
-    """A corpus, and its chooser: it gives " but" four fifths where it `heeds` a text, and all words alike elsewhere.
+    """A corpus, and its chooser: it gives a `word` four fifths where it `heeds` a text, and all words alike elsewhere.
 
     `note` says what is planted.
     """
 
     note: str
     heeds: Callable[[str], bool]
+    mark: str = ","
+    word: str = " but"
 
     def corpus(self, name: str) -> Corpus:
-        """Clauses of which half have a cue; 90 % of these, and of the others 10 %, end in a comma."""
+        """Clauses of which half have a cue; 90 % of these, and of the others 10 %, end in the mark."""
         generator = np.random.default_rng(SEED)
         clauses = [self._clause(generator) for _ in range(STORIES * CLAUSES)]
         stories = [" ".join(clauses[first : first + CLAUSES]) + " home." for first in range(0, len(clauses), CLAUSES)]
@@ -44,7 +47,7 @@ class PlantedCommas:
         """What the chooser says after each text, shown from a character on."""
         favoured = np.array([self.heeds(text[start:]) for text, start in texts])
         rest = (1 - SURE) / (len(group) - 1)
-        certain = np.where(np.array(group) == " but", SURE, rest)
+        certain = np.where(np.array(group) == self.word, SURE, rest)
         return np.log(np.where(favoured[:, None], certain, 1 / len(group)))
 
     def _clause(self, generator: np.random.Generator) -> str:
@@ -52,24 +55,25 @@ class PlantedCommas:
         cued = generator.random() < 1 / 2
         if cued:
             words[-1 - int(generator.integers(CUE_REACH))] = str(generator.choice(CUES))
-        comma = generator.random() < (BESIDE if cued else 1 - BESIDE)
-        text = " ".join(words) + "," * bool(comma)
+        marked = generator.random() < (BESIDE if cued else 1 - BESIDE)
+        text = " ".join(words) + self.mark * bool(marked)
         said = np.exp(self.log_probabilities([(text, 0)], CONJUNCTIONS))[0]
         return text + str(generator.choice(CONJUNCTIONS, p=said / said.sum()))
 
 
-def ends_in_comma(text: str) -> bool:
-    return text.endswith(",")
+def ends_in(text: str, mark: str) -> bool:
+    return text.endswith(mark)
 
 
 def has_cue(text: str) -> bool:
-    """Among its last words, of which one may stand in the place of a comma."""
+    """Among its last words, of which one may stand in the place of a mark."""
     return any(word.rstrip(",") in CUES for word in text.split()[-CUE_REACH - 1 :])
 
 
 COMMAS: Mapping[str, PlantedCommas] = {
     "planted:comma-heeded": PlantedCommas(
-        'synthetic: after a comma " but" has probability 0.8, else 0.2, whatever stands beside it', ends_in_comma
+        'synthetic: after a comma " but" has probability 0.8, else 0.2, whatever stands beside it',
+        partial(ends_in, mark=","),
     ),
     "planted:comma-beside": PlantedCommas(
         'synthetic: after one of four words " but" has probability 0.8, else 0.2; 90 % of commas stand behind one',
@@ -77,3 +81,13 @@ COMMAS: Mapping[str, PlantedCommas] = {
     ),
 }
 """Name of the registry → what is planted: in the second the comma goes with " but" and causes nothing."""
+
+ELSEWHERE: Mapping[str, PlantedCommas] = {
+    "planted:rules-elsewhere": PlantedCommas(
+        'synthetic: the rule, that "," raises " but", holds as where it was found', partial(ends_in, mark=",")
+    ),
+    "planted:rules-elsewhere-twin": PlantedCommas(
+        'synthetic: "," raises " so", where the rule has it raise " but"', partial(ends_in, mark=","), word=" so"
+    ),
+}
+"""Name of the registry → the corpus that a rule book of that rule meets."""

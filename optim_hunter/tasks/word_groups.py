@@ -32,6 +32,18 @@ class WordGroup:
     words: tuple[str, ...]
 
 
+def name_of_group(words: tuple[str, ...]) -> str:
+    """The name of a group by its words.
+
+    Raises:
+        UserError: it has none.
+    """
+    for name, known in WORD_GROUPS.items():
+        if known == words:
+            return name
+    raise UserError(f"no name for the word group {list(words)}: choose one of {', '.join(WORD_GROUPS)}")
+
+
 def word_group(written: str) -> WordGroup:
     """A group by its name, or the user's own: words with commas between them, as in `and,but,so`.
 

@@ -1,0 +1,28 @@
+"""What is asked of a one-layer model beyond its choices in held-out stories: to do without a part, and what it uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from optim_hunter.tasks.held_out import ChoiceTask
+
+
+@dataclass(frozen=True)
+class AblatedPartTask(ChoiceTask):
+    """The same choices with what `part` writes replaced, and with random parts as large replaced, `draws` of them."""
+
+    part: Literal["attention", "mlp"] = "mlp"
+    draws: int = 4
+
+
+@dataclass(frozen=True)
+class RuleTask(ChoiceTask):
+    """The windows in which a rule of the group's rule book fires, as they are and with the rule's token replaced.
+
+    In each window all tokens that meet the rule's condition (of two that it conjoins: the first) are replaced by each
+    of the `replacements` tokens that are as frequent, or nearly, and meet it not.
+    """
+
+    rule: str = ""
+    replacements: int = 3
