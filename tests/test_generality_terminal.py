@@ -72,3 +72,14 @@ def test_a_block_says_why_there_is_no_verdict(tmp_path):
 def test_text_of_a_ledger_stays_text_in_a_terminal(tmp_path, width):
     _, text = printed(hostile_ledger(), tmp_path, width)
     assert "\x1b" not in text
+
+
+def test_a_long_reason_of_several_cells_is_said_once(tmp_path):
+    reason = "the prompt of seed 0 takes 1,437 tokens with its answer, but the model reads at most 256"
+    ledger = of_models("smollm2-135m", "trained-toy")
+    for entry in ledger["claims"]:
+        entry |= {"verdict": "invalid", "sentence": f"invalid: {reason}"}
+    table, text = printed(ledger, tmp_path, 200)
+    assert "".join(text.split()).count("".join(reason.split())) == 0
+    assert table.below()[0] == f"Reason 1: {reason}"
+    assert [table.in_cell(one.found) for one in table.rows[0].findings("trained-toy")] == ["reason 1 below"]

@@ -86,7 +86,7 @@ def _run(chosen: argparse.Namespace) -> str:
     _write(table, out)
     console = Console()
     console.print(terminal(table, console.width))
-    for note in table.notes:
+    for note in table.below():
         console.print(note, markup=False, highlight=False)
     return f"table: {out / 'generality.html'}"
 

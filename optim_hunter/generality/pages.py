@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import rich.table
@@ -30,25 +30,25 @@ NARROWEST = 16
 def terminal(table: Table, width: int) -> RenderableType:
     """The table for a terminal of so many characters; a list of the same where its columns would be too narrow."""
     if width < NARROWEST * (1 + len(table.models)):
-        return Group(*(_block(row, table.models) for row in table.rows))
+        return Group(*(_block(row, table) for row in table.rows))
     shown = rich.table.Table(Column("claim", overflow="fold"), show_lines=True)
     for model in table.models:
         shown.add_column(Text(visible(model)), overflow="fold")
     for row in table.rows:
-        shown.add_row(Text(_title(row)), *(_coloured(row, model) for model in table.models))
+        shown.add_row(Text(_title(row)), *(_coloured(row, model, table) for model in table.models))
     return shown
 
 
-def _block(row: Row, models: Sequence[str]) -> Text:
+def _block(row: Row, table: Table) -> Text:
     """A claim, and a line for each verdict on a model, or for why there is none."""
     text = Text(f"{_title(row)}\n", overflow="fold")
-    for model in models:
+    for model in table.models:
         for one in row.findings(model):
             text.append(f"  {visible(model)}: ")
             text.append(visible(one.heading), style=f"bold {COLOURS[one.verdict]}")
-            text.append(f", {visible(one.found)}\n")
+            text.append(f", {visible(table.in_cell(one.found))}\n")
         if not row.findings(model):
-            text.append(f"  {visible(model)}: – {visible(row.cells[model].reason)}\n", style="dim")
+            text.append(f"  {visible(model)}: – {visible(table.in_cell(row.cells[model].reason))}\n", style="dim")
     return text
 
 
@@ -56,12 +56,12 @@ def _title(row: Row) -> str:
     return visible("\n".join((f"{'↳ ' if row.below else ''}{row.claim}", *row.quantities)))
 
 
-def _coloured(row: Row, model: str) -> Text:
-    text = Text(visible(row.cells[model].reason), style="dim")
+def _coloured(row: Row, model: str, table: Table) -> Text:
+    text = Text(visible(table.in_cell(row.cells[model].reason)), style="dim")
     for place, one in enumerate(row.findings(model)):
         text.append("\n" if place else "")
         text.append(visible(one.heading), style=f"bold {COLOURS[one.verdict]} not dim")
-        text.append(f"\n{visible(one.found)}", style="not dim")
+        text.append(f"\n{visible(table.in_cell(one.found))}", style="not dim")
     return text
 
 
@@ -70,16 +70,16 @@ def markdown(table: Table) -> str:
     head = f"| claim | {' | '.join(map(_plain, table.models))} |"
     lines = [head, "|---" * (1 + len(table.models)) + "|"]
     for row in table.rows:
-        cells = (_title(row), *("\n".join(_cell_lines(row, model)) for model in table.models))
+        cells = (_title(row), *("\n".join(_cell_lines(row, model, table)) for model in table.models))
         lines.append(f"| {' | '.join(map(_plain, cells))} |")
-    lines += ["", *(f"- {_plain(note)}" for note in table.notes)]
+    lines += ["", *(f"- {_plain(note)}" for note in table.below())]
     lines += [f"- {_plain(_source(ledger))}" for ledger in table.ledgers]
     return "\n".join(lines) + "\n"
 
 
-def _cell_lines(row: Row, model: str) -> list[str]:
-    found = [line for one in row.findings(model) for line in (one.heading, one.found)]
-    return found or [f"– {row.cells[model].reason}"]
+def _cell_lines(row: Row, model: str, table: Table) -> list[str]:
+    found = [line for one in row.findings(model) for line in (one.heading, table.in_cell(one.found))]
+    return found or [f"– {table.in_cell(row.cells[model].reason)}"]
 
 
 def _plain(text: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from optim_hunter.evidence.lines import SYMBOLS
@@ -13,15 +15,21 @@ from optim_hunter.evidence.text import estimate, stated
 Entry = Mapping[str, Any]
 Reason = Callable[[str, str], str]
 """Claim and model → why there is no verdict."""
+LONG = 40
+"""Characters beyond which a reason that several cells have stands below the table."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A verdict as the table shows it: beside its word what a reader must know of it, below it what was found."""
+    """A verdict as the table shows it: beside its word what a reader must know of it, below it what was found.
+
+    What was found is an effect, or the reason why there is none.
+    """
 
     verdict: str
     labels: tuple[str, ...]
     found: str
+    has_effect: bool = True
 
     @property
     def heading(self) -> str:
@@ -65,6 +73,11 @@ class Row:
         protocols = {entry["protocol"] for cell in self.cells.values() for entry in cell.entries}
         return [_finding(entry, len(protocols) > 1) for entry in self.cells[model].entries]
 
+    def reasons(self, model: str) -> list[str]:
+        """Why the row shows no effect on a model: none where it shows one for each protocol."""
+        cell = self.cells[model]
+        return [one.found for one in self.findings(model) if not one.has_effect] if cell.entries else [cell.reason]
+
 
 @dataclass(frozen=True)
 class Table:
@@ -77,6 +90,22 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     ledgers: tuple[Mapping[str, Any], ...]
+
+    @cached_property
+    def repeated_reasons(self) -> Mapping[str, int]:
+        """Long reasons that several cells have, numbered: cells name the number, and the reason stands below once."""
+        counts = Counter(reason for row in self.rows for model in self.models for reason in row.reasons(model))
+        repeated = [reason for reason, count in counts.items() if count > 1 and len(reason) > LONG]
+        return {reason: number for number, reason in enumerate(repeated, 1)}
+
+    def in_cell(self, found: str) -> str:
+        """What a cell says: an effect or a reason, or the number of the note that has the reason."""
+        number = self.repeated_reasons.get(found)
+        return f"reason {number} below" if number else found
+
+    def below(self) -> list[str]:
+        """What stands below the table: the numbered reasons and the notes."""
+        return [f"Reason {number}: {reason}" for reason, number in self.repeated_reasons.items()] + list(self.notes)
 
 
 def rows_of(entries: Sequence[Entry], models: Sequence[str], reason: Reason) -> list[Row]:
@@ -123,13 +152,14 @@ def _finding(entry: Entry, name_protocol: bool) -> Finding:
     labels += [entry["registration"]] if entry["registration"] != "registered" else []
     labels += ["re-analysis"] if entry["reanalysis"] else []
     labels += [one["cause"] for one in entry["partners"] if one["parting"]]
-    return Finding(entry["verdict"], tuple(labels), _found(entry))
-
-
-def _found(entry: Entry) -> str:
-    """The effect of the condition that decides with its interval, or why there is none."""
     if entry["effect"] is None or entry["verdict"] == "invalid":
-        return str(entry["sentence"]).removeprefix(f"{entry['verdict']}: ")
+        reason = str(entry["sentence"]).removeprefix(f"{entry['verdict']}: ")
+        return Finding(entry["verdict"], tuple(labels), reason, has_effect=False)
+    return Finding(entry["verdict"], tuple(labels), _effect(entry))
+
+
+def _effect(entry: Entry) -> str:
+    """The effect of the condition that decides with its interval."""
     effect, interval = estimate(entry["effect"], entry["interval"])
     several = sum(one["decides"] for one in entry["conditions"]) > 1
     name = f"{entry['decisive_condition']} " if several else ""
