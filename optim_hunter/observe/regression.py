@@ -126,8 +126,7 @@ class RegressionPass:
         """Whether a part is known, after a look into the store."""
         key = task, seed, query, need
         if key not in self._parts and self._knows_reference(*key):
-            prompt = regression_prompt(draw(task, seed, query), task.template)
-            kept = self.store.get(need, prompt.text, self._compared(*key))
+            kept = self.store.get(need, _text(task, seed, query), self._compared(*key))
             if kept is not None:
                 self._parts[key] = kept
         return key in self._parts
@@ -225,6 +224,12 @@ class RegressionPass:
         self._parts[task, posed.episode.seed, posed.query, need] = shown.part
         compared = self._compared(task, posed.episode.seed, posed.query, need)
         self.store.put(need, posed.prompt.text, compared, shown.part)
+
+
+@lru_cache(POSED_PROMPTS)
+def _text(task: RegressionTask, seed: int, query: int) -> str:
+    """The prompt of a seed's query: the key of all that is kept of it."""
+    return regression_prompt(draw(task, seed, query), task.template).text
 
 
 def _fitted(task: RegressionTask) -> RegressionTask:
