@@ -42,7 +42,7 @@ class OneLayerTables:
     @torch.inference_mode()
     def scores(self, head: int, last: int) -> Float[Tensor, "symbol"]:
         """Scores of a head for every symbol where `last` is the last token, as they enter the softmax."""
-        _require("token", last, range(self.shape.vocabulary))
+        require("token", last, range(self.shape.vocabulary))
         query = self._last[last] @ self._part(self.model.query, head)
         keys = self.model.embedding @ self._part(self.model.key, head)
         return keys @ query * len(query) ** -0.5
@@ -115,11 +115,12 @@ class OneLayerTables:
 
     def _slice(self, head: int) -> slice:
         """The head's share of the width."""
-        _require("head", head, self.heads)
+        require("head", head, self.heads)
         size = self.shape.width // self.shape.heads
         return slice(head * size, (head + 1) * size)
 
 
-def _require(what: str, number: int, there: range) -> None:
+def require(what: str, number: int, there: range) -> None:
+    """Raise UserError unless the model has a head, neuron or token of this number."""
     if number not in there:
         raise UserError(f"no {what} {number}: this model has {f'0 to {there[-1]}' if there else 'none'}")
