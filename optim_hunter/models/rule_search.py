@@ -52,6 +52,9 @@ FEWEST_OF_SET = 3
 LOOKED_AT = 300
 """The candidates of the highest scores, which are scored again one after the other."""
 
+PLAINNESS = 0.9
+"""A set, and a second condition, must each bring so much more that this share of the gain is not less."""
+
 WORTH = 0.25
 """A round ends when the next candidate has less than this share of the gain of its first."""
 
@@ -163,18 +166,24 @@ def propose(
 def _pursued(conditions: Sequence[Condition], met: sparse.csc_array, said: Said, most: int) -> Iterator[Proposal]:
     """The condition of the largest gain, then that of the largest gain beside it, and so on."""
     first, taken = 0.0, np.zeros(len(conditions), dtype=bool)
-    weighed = met.T.astype(float)
+    weighed, plain = met.T.astype(float), np.array([plainness(condition) for condition in conditions])
     for _ in range(min(most, len(conditions))):
         sums = Sums.of(weighed @ said.columns)
         shifts = sums.shifts
         gains = np.where(taken, -np.inf, sums.gains(shifts))
-        at = int(gains.argmax())
+        at = int((gains * plain).argmax())
         first = first or gains[at]
         if gains[at] <= max(0.0, WORTH * first):
             return
         taken[at] = True
         said = said.shifted(met[:, [at]].indices, shifts[at])
         yield Proposal(conditions[at], shifts[at], float(gains[at]))
+
+
+def plainness(condition: Condition) -> float:
+    """By how much the gain of a condition counts: 1 for a single token, less for sets and for two parts."""
+    sets = sum(len(atom.tokens) > 1 for atom in condition.atoms)
+    return PLAINNESS ** (sets + len(condition.atoms) - 1)
 
 
 def candidates(
