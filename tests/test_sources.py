@@ -50,7 +50,7 @@ def wheel(tmp_path: Path) -> Path:
 @pytest.fixture
 def package(wheel: Path) -> PackagedGguf:
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    return PackagedGguf("tiny-wheel", "1.0", digest, MEMBER, "MIT", disk_bytes=1)
+    return PackagedGguf("tiny-wheel", "1.0", digest, MEMBER, "MIT", disk_bytes=100)
 
 
 @pytest.fixture

