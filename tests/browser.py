@@ -35,7 +35,10 @@ def find_chromium() -> str | None:
 
 
 class Browser:
-    """One tab. Pages are files; `console` collects what they log, with errors, dialogs and violations of policy."""
+    """One tab. Pages are files.
+
+    `console` collects what a page logs, with errors, dialogs and violations of policy.
+    """
 
     def __init__(self, chromium: str, profile: Path, size: tuple[int, int]) -> None:
         command_read, self._commands = os.pipe()
@@ -53,22 +56,29 @@ class Browser:
         self._session: str | None = None
         self._seen: list[str] = []
         self.console: list[str] = []
+        self._requests: dict[str, str] = {}
 
     def attach(self) -> None:
         """Take hold of the tab; comes before all else."""
         targets = self._call("Target.getTargets")["targetInfos"]
         page = next(target["targetId"] for target in targets if target["type"] == "page")
         self._session = self._call("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log"):
+        for domain in ("Page", "Runtime", "Log", "Network"):
             self._call(f"{domain}.enable")
 
     def open(self, page: Path, query: str = "") -> None:
         """Open a file and wait until it is loaded."""
         self.console.clear()
+        self._requests.clear()
         self._seen.clear()
         self._call("Page.navigate", url=page.resolve().as_uri() + query)
         while "Page.loadEventFired" not in self._seen:
             self._note(self._receive())
+
+    @property
+    def requested(self) -> list[str]:
+        """Every address that the page asked for and its policy let pass, its own first."""
+        return list(self._requests.values())
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression; a promise is awaited.
@@ -171,6 +181,10 @@ class Browser:
             self.console.append(json.dumps(parameters["exceptionDetails"]))
         elif method == "Runtime.consoleAPICalled":
             self.console.append(json.dumps(parameters["args"]))
+        elif method == "Network.requestWillBeSent":
+            self._requests[parameters["requestId"]] = parameters["request"]["url"]
+        elif method == "Network.loadingFailed" and parameters.get("blockedReason") == "csp":
+            del self._requests[parameters["requestId"]]
         elif method == "Page.javascriptDialogOpening":
             self.console.append(f"dialog: {parameters['message']}")
             self._send("Page.handleJavaScriptDialog", {"accept": False})  # the page waits for it

@@ -14,21 +14,30 @@ UNKNOWN = "\N{EN DASH}"
 def visible(text: str) -> str:
     """Text with its invisible characters spelled out: `⟨U+202E⟩` for a right-to-left override.
 
-    Control and format characters (Unicode categories Cc, Cf and Cs) can reorder or hide what stands beside
-    them; tabs and line ends stay.
+    Control and format characters and separators of lines (Unicode categories Cc, Cf, Cs, Zl and Zp) can reorder,
+    break or hide what stands beside them; tabs and line ends stay.
     """
     return "".join(_spelled(character) for character in text)
 
 
 def _spelled(character: str) -> str:
-    if character in "\t\n" or unicodedata.category(character) not in ("Cc", "Cf", "Cs"):
+    if character in "\t\n" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp"):
         return character
     return f"⟨U+{ord(character):04X}⟩"
 
 
+OBJECT_PROPERTIES = {
+    "__proto__", "constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toString", "toLocaleString",
+    "valueOf",
+}  # fmt: skip
+"""Names that every object of JavaScript has: Plotly takes them for categories that it knows, and does not draw them."""
+
+
 def plotly_text(text: str) -> str:
-    """Text that Plotly shows as it is, though it reads tags, entities and line ends in its labels."""
-    escaped = visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Text that Plotly shows as it is, though it reads tags, entities, line ends and TeX in its labels."""
+    escaped = visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("$", "&#36;")
+    if text in OBJECT_PROPERTIES:
+        escaped = f"&#{ord(text[0])};{text[1:]}"
     return escaped.replace("\n", "\\n").replace("\t", "\\t")
 
 

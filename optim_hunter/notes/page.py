@@ -31,6 +31,12 @@ from optim_hunter.notes.results import Output, Result
 FIGURE = re.compile(r"<div\b[^>]*\sdata-figure=")
 CHARACTER = re.compile(r"&#x([0-9A-F]{5});")
 """How latex2mathml writes a sign in the text of an element."""
+UNWANTED = re.compile(
+    r"<(?=/?(?:base|iframe|link|meta|noembed|noframes|plaintext|textarea|title|xmp)\b"  # past the policy, or all text
+    r"|!--(?!.*?-->)|(script|style|template)\b(?!.*?</\1))",  # without an end
+    flags=re.IGNORECASE | re.DOTALL,
+)
+"""Where elements begin that reach the network past the page's policy, or that swallow what follows."""
 SHOWN_FIRST = ("title", "date", "reading_time")
 CONTENTS_FROM = 3
 """Headings from which on a page gets a table of contents."""
@@ -84,6 +90,8 @@ def _body(document: Document, results: Mapping[int, Result], folder: Path, shift
         "math_inline_double": lambda tokens, at: mathematics(tokens[at].content, "block"),
         "math_block": lambda tokens, at: f"<div class='scroll'>{mathematics(tokens[at].content, 'block')}</div>\n",
         "image": lambda tokens, at: picture(tokens[at], folder),
+        "html_block": lambda tokens, at: tamed(tokens[at].content),
+        "html_inline": lambda tokens, at: tamed(tokens[at].content),
     }
     if shifted:  # the page's only h1 is its title
         rules |= dict.fromkeys(("heading_open", "heading_close"), _shifted_heading)
@@ -162,8 +170,13 @@ def _as_printed(outputs: Sequence[Output]) -> list[Output]:
 
 def _output(output: Output, mode: str) -> Markup:
     if output.kind in {"html", "fragment"} or (output.kind == "printed" and mode == "raw"):
-        return Markup('<div class="output">\n{}\n</div>\n').format(Markup(output.content))
+        return Markup('<div class="output">\n{}\n</div>\n').format(tamed(output.content))
     return _preformatted(output.content)
+
+
+def tamed(html: str) -> Markup:
+    """HTML of an author or a block, in which the elements are text that the page's policy cannot hold (`UNWANTED`)."""
+    return Markup(UNWANTED.sub("&lt;", html))
 
 
 def _preformatted(text: str) -> Markup:

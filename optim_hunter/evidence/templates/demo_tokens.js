@@ -6,7 +6,7 @@ const PIECES = new RegExp([
   "'s|'t|'re|'ve|'m|'ll|'d", " ?\\p{L}+", " ?\\p{N}+", " ?[^\\p{White_Space}\\p{L}\\p{N}]+",
   "\\p{White_Space}+(?!\\P{White_Space})", "\\p{White_Space}+",
 ].join("|"), "gu");
-const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}]/gu;
+const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
 function isLetterOfItself(byte) {
   return (byte >= 33 && byte <= 126) || (byte >= 161 && byte !== 173);

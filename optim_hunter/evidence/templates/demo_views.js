@@ -141,7 +141,7 @@ function example(model, tokenizer, tokens, label, position) {
   const probabilities = model.probabilities(model.align(tokens));
   const likeliest = probabilities.indexOf(Math.max(...probabilities));
   const told = likeliest === label ? percent(probabilities[label])
-    : `${percent(probabilities[label])}, rather ${model.words[likeliest].trim()} ${percent(probabilities[likeliest])}`;
+    : `${percent(probabilities[label])}, rather ${visible(model.words[likeliest].trim())} ${percent(probabilities[likeliest])}`;
   return element("li", {},
     element("span", { class: "window" }, "…", visible(tokenizer.decode(tokens.slice(0, position - 1))),
       element("mark", {}, visible(tokenizer.texts[tokens[position - 1]])), visible(tokenizer.decode(tokens.slice(position))),
