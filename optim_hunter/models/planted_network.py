@@ -31,7 +31,7 @@ from optim_hunter.tasks.planted_choices import (
     stories_of_rule,
     two_cues,
 )
-from optim_hunter.tasks.planted_commas import CUE_REACH, CUES, PlantedCommas, ends_in, has_cue
+from optim_hunter.tasks.planted_commas import CUE_REACH, CUES, MANY, PlantedCommas, ends_in, has_cue
 from optim_hunter.tasks.rules import Rule as RuleOfBook
 from optim_hunter.tasks.rules import RuleBook, TokenIn
 from optim_hunter.tasks.stories import token_texts, tokenizer_sha256, train_tokenizer, word_tokens
@@ -187,7 +187,7 @@ def _of_mark(mark: str, word: str, *, heeded: bool) -> PlantedNetwork:
     """A network that heeds a mark, or the cues that stand beside most of them."""
     what = "the mark" if heeded else "one of four words before it, behind which 90 % of the marks stand"
     note = f"synthetic: {what} gives {word!r} a probability of 0.8, else 0.2; the mark is {mark!r}"
-    stories = PlantedCommas(note, partial(ends_in, mark=mark) if heeded else has_cue, mark, word)
+    stories = PlantedCommas(note, partial(ends_in, mark=mark) if heeded else has_cue, mark, word, MANY)
     texts = (mark,) if heeded else tuple(f" {cue}" for cue in CUES)
     span, reads = ((1, 1), OWN) if heeded else ((1, CUE_REACH + 1), CARRIED)
     codes = partial(_raising, word, texts)

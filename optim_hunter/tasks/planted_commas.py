@@ -13,7 +13,9 @@ from optim_hunter.tasks.corpus import SEPARATOR, Corpus, corpus_of
 from optim_hunter.tasks.planted_choices import FILLERS, SURE
 from optim_hunter.tasks.stories import CONJUNCTIONS
 
-STORIES, CLAUSES, SEED = 1500, 6, 0
+STORIES, MANY, CLAUSES, SEED = 1500, 3600, 6, 0
+"""Stories of a corpus; many where claims look at more of them a seed."""
+
 SHORTEST, LONGEST = 17, 20
 """Words of a clause: no window reaches into the clause before."""
 CUE_REACH = 8
@@ -33,11 +35,12 @@ class PlantedCommas:
     heeds: Callable[[str], bool]
     mark: str = ","
     word: str = " but"
+    stories: int = STORIES
 
     def corpus(self, name: str) -> Corpus:
         """Clauses of which half have a cue; 90 % of these, and of the others 10 %, end in the mark."""
         generator = np.random.default_rng(SEED)
-        clauses = [self._clause(generator) for _ in range(STORIES * CLAUSES)]
+        clauses = [self._clause(generator) for _ in range(self.stories * CLAUSES)]
         stories = [" ".join(clauses[first : first + CLAUSES]) + " home." for first in range(0, len(clauses), CLAUSES)]
         return corpus_of(name, f"\n{SEPARATOR}\n".join(stories), self.note)
 
@@ -84,10 +87,15 @@ COMMAS: Mapping[str, PlantedCommas] = {
 
 ELSEWHERE: Mapping[str, PlantedCommas] = {
     "planted:rules-elsewhere": PlantedCommas(
-        'synthetic: the rule, that "," raises " but", holds as where it was found', partial(ends_in, mark=",")
+        'synthetic: the rule, that "," raises " but", holds as where it was found',
+        partial(ends_in, mark=","),
+        stories=MANY,
     ),
     "planted:rules-elsewhere-twin": PlantedCommas(
-        'synthetic: "," raises " so", where the rule has it raise " but"', partial(ends_in, mark=","), word=" so"
+        'synthetic: "," raises " so", where the rule has it raise " but"',
+        partial(ends_in, mark=","),
+        word=" so",
+        stories=MANY,
     ),
 }
 """Name of the registry → the corpus that a rule book of that rule meets."""
