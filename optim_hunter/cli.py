@@ -16,6 +16,7 @@ from optim_hunter.generality.command import add_generality_command
 from optim_hunter.stories.demo_command import add_demo_command
 from optim_hunter.stories.fit_command import add_fit_command
 from optim_hunter.stories.label_command import add_label_command
+from optim_hunter.stories.rules_command import add_rules_command
 from optim_hunter.stories.tables_command import add_tables_command
 from optim_hunter.stories.train_command import add_train_command
 
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_fit_command(commands.add_parser("fit", help="fit the linear model of a word group to a corpus of stories"))
     add_label_command(commands.add_parser("label", help="answer the same question yourself, and see the scores"))
     add_demo_command(commands.add_parser("demo", help="write a page on which linear models can be explored"))
+    add_rules_command(commands.add_parser("rules", help="read, judge, fit and extend books of readable rules"))
     add_train_command(commands.add_parser("train", help="train the one-layer model on a corpus of stories"))
     add_tables_command(commands.add_parser("tables", help="read the one-layer model as tables"))
     _add_store_commands(commands.add_parser("store", help="list what passes and fits showed, or prune it"))

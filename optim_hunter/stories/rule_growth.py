@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +21,9 @@ from optim_hunter.tasks.stories import Windows
 
 MOST_EXAMPLES = 3
 
+STRENGTHS_OF_GROWTH = (1e-4, 5e-5, 2.5e-5)
+"""Prices of a shift (nats) that are tried while a book grows."""
+
 
 def suggest(
     book: RuleBook, material: Material, network: Float[np.ndarray, "window class"], most: int
@@ -28,7 +31,7 @@ def suggest(
     """Rules that the book lacks, by their gain on the stories for choosing, which did not propose them.
 
     The search is paid for twice: what is reported is the gain on other stories than those that proposed, and `p` is
-    adjusted over all that were proposed (Holm), those too that are left out because they gained nothing.
+    adjusted over all that were proposed (Holm). Those that gained nothing there come last.
 
     Args:
         network: what the network says of the fitting windows, log-probabilities (nats).
@@ -64,7 +67,7 @@ def _confirmed(book: RuleBook, drafts: Sequence[Rule], windows: Windows) -> list
     results = {draft.name: mean_test(column, 0.0, ALPHA) for draft, column in zip(drafts, values.T, strict=True)}
     p = holm({name: result.p for name, result in results.items()}, len(results))
     found = [Suggestion(draft, results[draft.name].effect, p[draft.name]) for draft in drafts]
-    return sorted((one for one in found if one.gain > 0), key=lambda one: -one.gain)
+    return sorted(found, key=lambda one: -one.gain)
 
 
 def with_examples(rules: Sequence[Rule], book: RuleBook, windows: Windows) -> list[Rule]:
@@ -141,6 +144,31 @@ def with_shifts(book: RuleBook, fitted: FittedShifts) -> RuleBook:
     rules = [_moved(rule, as_shifts(book.group, row)) for rule, row in zip(book.rules, fitted.shifts, strict=True)]
     intercepts = dict(zip(book.group, np.round(fitted.offsets, 4).tolist(), strict=True))
     return replace(book, rules=tuple(rules), intercepts=intercepts)
+
+
+def grow(
+    book: RuleBook, material: Material, network: Float[np.ndarray, "window class"], rules: int, step: int
+) -> Iterator[RuleBook]:
+    """The book as it grows to so many rules: what is suggested and gains on the stories for choosing is accepted, all
+    else refused, and all shifts are fitted, again and again. It ends where nothing more is suggested.
+
+    `network` is as for `suggest`, `step` how many are suggested at once at most.
+    """
+    while len(book.rules) < rules and (found := suggest(book, material, network, step)):
+        gaining = [one.rule.name for one in found if one.gain > 0]
+        book = replace(book, suggested=tuple(found))
+        book = refuse(book, [one.rule.name for one in found if one.gain <= 0])
+        book = replace(accept(book, gaining[: rules - len(book.rules)]), suggested=())
+        if gaining:
+            book = _without_idle_rules(fit(book, material, STRENGTHS_OF_GROWTH)[0])
+        yield book
+
+
+def _without_idle_rules(book: RuleBook) -> RuleBook:
+    """Rules that no word is moved by are refused after all."""
+    idle = tuple(rule.condition for rule in book.rules if not rule.shifts)
+    rules = tuple(rule for rule in book.rules if rule.shifts)
+    return replace(book, rules=rules, refused=(*book.refused, *idle))
 
 
 def _moved(rule: Rule, shifts: dict[str, float]) -> Rule:

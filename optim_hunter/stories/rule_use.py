@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
@@ -42,11 +43,11 @@ class RuleUse:
         self.nearest: dict[int, list[int]] = {}
         self.generator = np.random.default_rng(SEED)
 
-    def judge(self) -> list[Judged]:
+    def judge(self, rules: Iterable[Rule]) -> list[Judged]:
         """The network's share of each rule, held against `SMALLEST_SHARE`, with the uncertainty of the stories."""
         results: list[Result] = []
         ends: list[tuple[float, float]] = []
-        for rule in self.book.rules:
+        for rule in rules:
             shares = self.shares(rule)
             results.append(mean_test(shares, SMALLEST_SHARE, ALPHA) if len(shares) else NOTHING)
             ends.append(_ends(shares))
