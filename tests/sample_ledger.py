@@ -66,7 +66,28 @@ def sample_ledger(claims: int = 6, seeds: int = 100) -> dict[str, Any]:
     generator = np.random.default_rng(11)
     entries = [_entry(index, seeds, generator) for index in range(claims)]
     controls = [_control(index, verdict, generator) for index in range(claims) for verdict in VERDICTS[:2]]
-    return {"schema": 2, "run": _run(), "claims": entries + controls}
+    for entry in entries:
+        entry["exchanges"] = f"told {MODELS.index(entry['model'])}"
+    return {"schema": 2, "run": _run(), "claims": entries + controls} | _told(range(100, 100 + seeds), generator)
+
+
+def _told(seeds: range, generator: np.random.Generator) -> dict[str, Any]:
+    """A prompt a seed, as long as those of 25 examples with four features, and what each model answered."""
+    prompts = {
+        f"prompt {seed}": "Complete the sequence.\n\n\n\n\n" + "\n\n".join(
+            "\n".join(f"Feature {place}: {value:.3f}" for place, value in enumerate(case)) + "\nOutput: "
+            for case in generator.normal(0, 500, (26, 4))
+        )
+        for seed in seeds
+    }  # fmt: skip
+    answers = {
+        f"told {place}": {
+            str(seed): {"prompt": f"prompt {seed}", "truth": "412.25", "answer": f"{generator.normal(400, 90):.2f}\n"}
+            for seed in seeds
+        }
+        for place in range(len(MODELS))
+    }
+    return {"prompts": prompts, "exchanges": answers}
 
 
 def _run() -> dict[str, Any]:
@@ -205,7 +226,9 @@ def _figures(kind: int, generator: np.random.Generator) -> list[dict[str, Any]]:
         return [{"title": title, "figure": figures.component_bars(labels, values, title)}]
     if kind == 2:
         title = "Attention on output values over feature values (log2)"
-        return [{"title": title, "figure": figures.head_map(generator.normal(size=(30, 9)), title, (27, 4))}]
+        row = {"tokens": list("Output: 412.25\n") * 90, "weights": generator.dirichlet(np.full(1350, 0.1)).tolist()}
+        heat = figures.head_map(generator.normal(size=(30, 9)), title, (27, 4))
+        return [{"title": title, "figure": heat}, {"title": "Where L27H4 looks", "row": row}]
     if kind == 3:
         words, weights = (" and", " but", " for", " so", " or"), np.array([-0.9, 1.7, -0.2, 0.4, -1.0])
         title = "Weight of “,” at the last position (nats)"

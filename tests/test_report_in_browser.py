@@ -97,6 +97,7 @@ def test_claims_come_first_and_tests_are_folded_away(browser: Browser, pytest_pa
     assert browser.evaluate("document.querySelector('table').getBoundingClientRect().top") < 150
     assert browser.evaluate("document.querySelector('#tests').open") is False
     assert browser.evaluate("document.querySelectorAll('#tests #results-table tbody').length") == 1
+    assert "measured" not in browser.evaluate("document.querySelector('#data-container').dataset.jsonblob")
     browser.evaluate("document.querySelector('[data-test-result=passed]').click()")
     assert browser.evaluate("document.querySelectorAll('#results-table tbody').length") == 52
     assert "<img src=x" in browser.evaluate("document.querySelector('#results-table').textContent")
@@ -113,6 +114,81 @@ def test_figures_draw_at_first_sight(browser: Browser, pytest_page: Path) -> Non
     assert browser.console == []
 
 
+@pytest.fixture
+def sample_page(browser: Browser, tmp_path: Path) -> Browser:
+    """The page of twelve claims on 30 seeds, opened."""
+    page = tmp_path / "page.html"
+    page.write_text(report.page_html(sample_ledger(claims=12, seeds=30)), encoding="utf-8")
+    browser.open(page)
+    return browser
+
+
+ROWS = "[...document.querySelectorAll('tbody[data-sort]')].filter(one => !one.hidden)"
+ORDER = "[...document.querySelectorAll('tbody[data-sort]')].map(one => JSON.parse(one.dataset.sort).{})"
+
+
+def test_claims_are_filtered_by_text_verdict_model_and_family(sample_page: Browser) -> None:
+    def shown(control: str, value: str) -> int:
+        sample_page.evaluate(f"(one => {{ one.value = '{value}'; one.dispatchEvent(new Event('input', "
+                             f"{{ bubbles: true }})); }})(document.querySelector('#filter {control}'))")  # fmt: skip
+        return int(sample_page.evaluate(f"{ROWS}.length"))
+
+    refuted = [one for one in sample_ledger(claims=12, seeds=30)["claims"][:12] if one["verdict"] == "refuted"]
+    assert shown("[name=verdict]", "refuted") == len(refuted)
+    fewer = sum(one["model"] == "smollm2-135m" for one in refuted)
+    assert shown("[name=model]", "smollm2-135m") == fewer
+    assert f"{fewer} of 12" in sample_page.evaluate("document.querySelector('#filter output').textContent")
+    both = sum(one["model"] == "smollm2-135m" and one["family"] == "stories" for one in refuted)
+    assert shown("[name=family]", "stories") == both
+    sample_page.evaluate("document.querySelector('#filter button').click()")
+    assert shown("input", "COMMA ") == 3
+    assert sample_page.evaluate(f"{ROWS}.every(one => one.textContent.includes('comma-raises-but'))")
+
+
+def test_claims_are_sorted_by_keyboard_and_back(sample_page: Browser) -> None:
+    before = sample_page.evaluate(ORDER.format("claim"))
+    effect = "document.querySelector('[data-column=effect]')"
+    states = []
+    for _ in range(3):
+        sample_page.evaluate(f"{effect}.focus()")
+        sample_page.key("Enter", code="Enter", windowsVirtualKeyCode=13, text="\r")
+        states.append(sample_page.evaluate(f"[{effect}.closest('th').ariaSort, {ORDER.format('effect')}]"))
+    (up, rising), (down, falling), (none, _) = states
+    assert (up, down, none) == ("ascending", "descending", "none")
+    assert rising == sorted(rising)
+    assert falling == rising[::-1]
+    assert sample_page.evaluate(ORDER.format("claim")) == before
+
+
+def test_seeds_are_told_on_demand(sample_page: Browser) -> None:
+    assert sample_page.evaluate("document.querySelectorAll('.seeds table').length") == 0
+    sample_page.evaluate("document.querySelector('details.seeds').open = true")
+    sample_page.wait_for("document.querySelector('details.seeds').dataset.state === 'filled'")
+    ledger = sample_ledger(claims=12, seeds=30)
+    told = sample_page.evaluate(
+        "[...document.querySelectorAll('.seeds tbody tr')].map(row => row.cells[2].textContent)"
+    )
+    assert told == [one["answer"] for one in ledger["exchanges"]["told 0"].values()]
+    assert sample_page.evaluate("document.querySelectorAll('.seeds pre').length") == 0
+    sample_page.evaluate("document.querySelectorAll('.seeds details')[4].open = true")
+    sample_page.wait_for("document.querySelector('.seeds pre')")
+    assert sample_page.evaluate("document.querySelector('.seeds pre').textContent") == ledger["prompts"]["prompt 104"]
+    assert sample_page.console == []
+
+
+def test_an_attention_row_is_its_tokens_and_needs_no_plotly(sample_page: Browser) -> None:
+    row = "document.querySelector('[data-kind=row]')"
+    sample_page.evaluate(f"{row}.scrollIntoView()")
+    sample_page.wait_for(f"{row}.dataset.state === 'drawn'")
+    assert sample_page.evaluate(f"{row}.querySelectorAll('span').length") == 1350
+    assert sample_page.evaluate(f"{row}.querySelector('p').textContent").startswith("Most lies on token ")
+
+
+def test_a_narrow_screen_is_not_scrolled_sideways(sample_page: Browser) -> None:
+    with sample_page.width(390):
+        assert sample_page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_print_holds_every_figure(browser: Browser, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text(report.page_html(sample_ledger(claims=2, seeds=5)), encoding="utf-8")
@@ -121,6 +197,7 @@ def test_print_holds_every_figure(browser: Browser, tmp_path: Path) -> None:
     browser.print(tmp_path / "page.pdf")
     assert browser.evaluate(DRAWN) is True
     assert browser.evaluate("document.querySelector('.controls-table').open") is True
+    assert browser.evaluate("document.querySelectorAll('.seeds[open]').length") == 0
 
 
 def test_hostile_text_is_shown_and_never_run(browser: Browser, tmp_path: Path) -> None:

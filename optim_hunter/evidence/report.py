@@ -45,9 +45,9 @@ class ReportRow:
         names = [condition["name"] for condition in self.entry["conditions"]]
         rows = []
         for row in self.entry["numbers"]:
-            note = row.get("missing") or ROLES.get(row.get("role"), "")
+            note = text.visible(row.get("missing") or ROLES.get(row.get("role"), ""))
             rows.append([row["seed"], [row.get("values", {}).get(name) for name in names], note])
-        return {"names": names, "rows": rows, "exchanges": self.entry.get("exchanges")}
+        return {"names": [text.visible(name) for name in names], "rows": rows, "exchanges": self.entry.get("exchanges")}
 
     @property
     def sort_keys(self) -> dict[str, Any]:

@@ -1,0 +1,129 @@
+"""The evidence page in headless Chromium, with every string of the shared list in every slot of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from browser import Browser, browsing, find_chromium
+from hostile import HOSTILE
+from sample_ledger import sample_ledger, with_strings
+
+from optim_hunter.evidence import report, text
+
+TEXTS = list(HOSTILE.values())
+ALL = " ".join(TEXTS)
+ONCE = "#evidence .how, #run"
+FILLED = "[...document.querySelectorAll('details.seeds')].every(one => one.dataset.state === 'filled')"
+SLOTS = {
+    "claim": "h2",
+    "statement": ".statement",
+    "source": ".statement + .note",
+    "model": "h3 .model",
+    "protocol": "h3 .protocol",
+    "sentence": ".sentence",
+    "condition": "table th[scope=row]",
+    "missing": ".provenance details li",
+    "family": ".provenance",
+    "caption": "figcaption",
+    "token": ".plot.row span:nth-child(2)",
+    "partner": ".warning",
+    "column of a seed": ".seeds thead",
+    "answer": ".seeds .answer",
+    "reason of a seed": ".seeds td.note",
+    "prompt": ".seeds pre",
+    "command": ".provenance .command",
+}
+"""Slot → where it stands in the section of a claim."""
+
+
+def hostile_report() -> dict[str, Any]:
+    """A claim for each string, which stands in every slot of it."""
+    ledger = sample_ledger(claims=len(TEXTS), seeds=2)
+    for entry, one in zip(ledger["claims"], TEXTS, strict=False):
+        entry.update(with_strings(entry, lambda slot, tail=one: f"{slot} {tail}"))  # type: ignore[misc]
+        entry["figures"] = [{"title": one, "row": {"tokens": ["so ", one], "weights": [0.25, 0.75]}}]
+        entry["numbers"] = [{"seed": 100, "values": {}}, {"seed": 101, "missing": one}]
+        entry |= {"exchanges": one, "missing": [{"seed": 101, "reason": one}]}
+        entry["partners"] = [dict.fromkeys(("claim", "model", "protocol", "cause", "parting"), one)]
+        entry["partners"][0]["verdict"] = "refuted"
+    ledger["claims"] = ledger["claims"][: len(TEXTS)]
+    ledger["run"] = with_strings(ledger["run"], lambda slot: slot + ALL)
+    ledger["prompts"] = dict(zip(TEXTS, TEXTS, strict=True))
+    ledger["exchanges"] = {one: {"100": {"prompt": one, "truth": one, "answer": one}} for one in TEXTS}
+    return ledger
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """The page with all of it opened."""
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    path = tmp_path_factory.mktemp("page") / "page.html"
+    path.write_text(report.page_html(hostile_report()), encoding="utf-8")
+    with browsing(chromium, tmp_path_factory.mktemp("profile")) as browser:
+        browser.open(path, "?draw=all")
+        browser.evaluate("document.querySelectorAll('main details').forEach(one => { one.open = true; })")
+        browser.wait_for(FILLED)
+        browser.evaluate("document.querySelectorAll('details.prompt').forEach(one => { one.open = true; })")
+        browser.wait_for("[...document.querySelectorAll('details.prompt')].every(one => one.querySelector('pre'))")
+        yield browser
+
+
+def test_each_string_is_shown_in_every_slot(page: Browser) -> None:
+    for slot, selector in SLOTS.items():
+        shown = page.evaluate(
+            "[...document.querySelectorAll('section.claim')].slice(0, -1).map(claim => "
+            f"[...claim.querySelectorAll({json.dumps(selector)})].map(one => one.textContent).join('\\n'))"
+        )
+        assert len(shown) == len(TEXTS)
+        lacking = [one for one, seen in zip(TEXTS, shown, strict=True) if expected(slot, one) not in seen]
+        assert not lacking, (slot, lacking)
+
+
+def expected(slot: str, one: str) -> str:
+    """What is shown for a string: of a token's line ends their sign, all else but what is invisible as it is."""
+    shown = text.visible(one)
+    return shown.replace("\n", "↵") if slot == "token" else shown
+
+
+def test_each_string_is_shown_in_the_table_of_claims_and_can_be_chosen(page: Browser) -> None:
+    rows = page.evaluate("[...document.querySelectorAll('table.claims tbody')].map(one => one.textContent)")
+    assert all(text.visible(one) in row for one, row in zip(TEXTS, rows, strict=True))
+    for name in ("model", "family"):
+        options = page.evaluate(
+            f"[...document.querySelector('select[name={name}]').options].map(one => one.textContent)"
+        )
+        assert all(any(" ".join(text.visible(one).split()) in " ".join(option.split()) for option in options)
+                   for one in TEXTS)  # fmt: skip
+
+
+def test_what_the_run_says_of_itself_is_text(page: Browser) -> None:
+    assert text.visible(ALL) in page.evaluate("document.querySelector('#run').textContent")
+
+
+MADE_OF_TEXT = "main :is(script, img, iframe, object, embed, form, base, u, marquee, video, math), main svg :is(a, use)"
+HANDLERS = "[...one.attributes].filter(part => part.name.startsWith('on'))"
+
+
+def test_nothing_of_it_ran(page: Browser) -> None:
+    assert page.evaluate("window.owned") is None
+    assert page.evaluate(f"document.querySelectorAll('{MADE_OF_TEXT}').length") == 0
+    assert page.evaluate(
+        "[...document.querySelectorAll('main [href]')].every(one => one.attributes.href.value[0] === '#')"
+    )
+    assert page.evaluate(f"[...document.querySelectorAll('main *')].flatMap(one => {HANDLERS}).length") == 0
+    assert page.console == []
+
+
+def test_no_string_turns_its_neighbours_around(page: Browser) -> None:
+    isolating = "['isolate', 'plaintext', 'isolate-override', 'bidi-override']"
+    loose = page.evaluate(
+        "[...document.querySelectorAll('#evidence :is(.model, .protocol, .statement, .sentence, h2, figcaption, td, "
+        f"th, dd, li, pre, .plot.row span)')].filter(one => !{isolating}.includes(getComputedStyle(one).unicodeBidi))"
+        ".map(one => one.tagName + '.' + one.className)"
+    )
+    assert loose == []
