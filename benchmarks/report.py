@@ -2,10 +2,10 @@
 
     python benchmarks/report.py [--claims 25] [--seeds 100] [--runs 5] [--ledger LEDGER]
 
-The page is made from a ledger of generated numbers (`tests/sample_ledger.py`), or from that of a run. Times are those of
-headless Chromium, with a fresh profile of the browser for every run: from the request of the page to the end of its load
-event, when the table of claims can be sorted; then from scrolling to the first figure until it is drawn, which unpacks
-and runs plotly.js, and from asking for the seeds of a claim until their table stands.
+The page is made from a ledger of generated numbers (`tests/sample_ledger.py`), or from that of a run. Times are those
+of headless Chromium, with a fresh profile of the browser for every run: from the request of the page to the end of its
+load event, when the table of claims can be sorted; then from scrolling to the first figure until it is drawn, which
+unpacks and runs plotly.js, and from asking for the seeds of a claim until their table stands.
 """
 
 from __future__ import annotations
