@@ -7,10 +7,10 @@ CLAIMS := $(BIN)/python -m pytest claims/
 
 .PHONY: evidence evidence-all notes test test-slow calibrate lint setup
 evidence: setup
-	$(CLAIMS) -m "cpu and not slow"
+	OMP_NUM_THREADS=1 $(CLAIMS) -m "cpu and not slow" --numprocesses 2
 
 evidence-all: setup
-	$(CLAIMS) -m cpu
+	OMP_NUM_THREADS=1 $(CLAIMS) -m cpu --numprocesses 2
 
 notes: setup
 	OPTIM_HUNTER_MODEL=smollm2-135m $(BIN)/optim-hunter notes docs/notes.md

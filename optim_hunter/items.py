@@ -19,6 +19,17 @@ ENTRY = pytest.StashKey[dict[str, Any]]()
 """Where a verdict's item keeps its entry of the ledger."""
 
 
+IN_JUNIT = ("claim", "model", "protocol", "verdict", "effect", "unit", "smallest_effect", "n", "p_adjusted")
+"""Parts of a ledger's entry that are properties of its item in JUnit's XML, beside the interval."""
+
+
+def junit_properties(entry: dict[str, Any]) -> list[tuple[str, Any]]:
+    """What JUnit's XML says of a verdict; what there is none of is left out."""
+    low, high = entry["interval"] or (None, None)
+    found = {name: entry[name] for name in IN_JUNIT} | {"interval_low": low, "interval_high": high}
+    return [(name, value) for name, value in found.items() if value is not None]
+
+
 def case_of(item: pytest.Item) -> tuple[Case | None, int | None]:
     """The case and seed of an item; no case for an ordinary test, no seed for a verdict."""
     callspec = getattr(item, "callspec", None)

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -30,7 +31,7 @@ class Journal:
         self.folder = folder
         descriptor, path = tempfile.mkstemp(suffix=".jsonl", dir=folder)
         self._own, self._path = os.fdopen(descriptor, "w", encoding="utf-8"), Path(path)
-        self._read: dict[Path, int] = {}
+        self._reader = Reader(folder, without=self._path)
         self._held: tuple[str, IO[str]] | None = None
 
     def add(self, record: Mapping[str, Any]) -> None:
@@ -40,8 +41,41 @@ class Journal:
 
     def others(self) -> Iterator[Record]:
         """The lines of other processes, living or dead, that were not read yet."""
-        for path in sorted(self.folder.glob("*.jsonl")):
-            if path != self._path:
+        return self._reader.new_records()
+
+    def hold(self, model: str) -> bool:
+        """Let go of the model held before, and wait until no other process measures this one; False if it was held."""
+        if self._held is not None and self._held[0] == model:
+            return False
+        self.let_go()
+        lock = (self.folder / f"{hashlib.sha256(model.encode()).hexdigest()[:16]}.lock").open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        self._held = model, lock
+        return True
+
+    def let_go(self, but: str | None = None) -> None:
+        """Let others measure the model that is held, unless it is this one."""
+        if self._held is not None and self._held[0] != but:
+            self._held[1].close()
+            self._held = None
+
+    def close(self) -> None:
+        """Let go of everything; what was written stays."""
+        self.let_go()
+        self._own.close()
+
+
+class Reader:
+    """Reads each line of a run's processes once."""
+
+    def __init__(self, folder: Path, without: Path | None = None) -> None:
+        self._folder, self._without = folder, without
+        self._read: dict[Path, int] = {}
+
+    def new_records(self) -> Iterator[Record]:
+        """What was written since the last call; the end of a line that is still being written comes with the next."""
+        for path in sorted(self._folder.glob("*.jsonl")):
+            if path != self._without:
                 yield from self._new_lines(path)
 
     def _new_lines(self, path: Path) -> Iterator[Record]:
@@ -54,26 +88,20 @@ class Journal:
                 with contextlib.suppress(ValueError):
                     yield json.loads(line)
 
-    def hold(self, model: str) -> bool:
-        """Let go of the model held before, and wait until no other process measures this one; False if it was held."""
-        if self._held is not None and self._held[0] == model:
-            return False
-        self.let_go()
-        lock = (self.folder / f"{hashlib.sha256(model.encode()).hexdigest()[:16]}.lock").open("w")
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        self._held = model, lock
-        return True
 
-    def let_go(self) -> None:
-        """Let others measure the model that is held."""
-        if self._held is not None:
-            self._held[1].close()
-            self._held = None
+class Tally:
+    """Counts the seeds that a run has measured, case by case."""
 
-    def close(self) -> None:
-        """Let go of everything; what was written stays."""
-        self.let_go()
-        self._own.close()
+    def __init__(self, folder: Path) -> None:
+        self._reader = Reader(folder)
+        self._seeds: set[tuple[str, str, str, int]] = set()
+
+    def counts(self) -> Counter[tuple[str, str, str]]:
+        """Claim, model and protocol → seeds; those of a folder that is gone stay."""
+        for record in self._reader.new_records():
+            if "number" in record:
+                self._seeds.add((*record["case"], record["number"]["seed"]))
+        return Counter((claim, model, protocol) for claim, model, protocol, _ in self._seeds)
 
 
 def number_record(number: SeedNumber) -> Record:

@@ -1,39 +1,138 @@
-"""Where a run leaves its evidence, and pytest-html's page in it."""
+"""Where a run leaves its evidence: a folder of its own, or that of an unfinished run of the same command."""
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
 from optim_hunter.claim import UserError
 
+UNFINISHED = "unfinished"
+"""The part of a run's folder that is there while it is unfinished: its command, what it has measured, locks."""
 
-def output_folder(config: pytest.Config, named: str | None) -> Path:
-    """Make the folder of the evidence; a new one for every run unless `--claims-out` names it.
+COMMAND = "command.json"
+ANOTHER = "name another folder with --claims-out"
+
+
+@dataclass
+class RunFolder:
+    """The folder of a run, which no other process writes while this one lives; `resumed`: another one began it."""
+
+    path: Path
+    resumed: bool
+    _lock: IO[str]
+
+    @property
+    def measured(self) -> Path:
+        """Where what was measured is kept."""
+        return self.path / UNFINISHED
+
+    def finish(self) -> None:
+        """Keep the evidence alone: nobody will go on with this run."""
+        shutil.rmtree(self.measured)
+        self._lock.close()
+
+
+def open_run_folder(reports: Path, named: str | None, plan: Mapping[str, Any], arguments: Sequence[str]) -> RunFolder:
+    """The folder of an unfinished run of the same command, else a new one, linked as `latest` in `reports`.
+
+    Args:
+        reports: where folders that nobody names lie.
+        named: `--claims-out`; what it names is gone on with where the plan is the same, whatever the arguments.
+        plan: what is to be measured, of `planned.plan_of`.
+        arguments: of the command, without `--claims-out`.
 
     Raises:
         UserError: it cannot be written, or holds the evidence of another run.
     """
-    reports = config.rootpath / "reports"
-    folder = Path(named) if named else _fresh(reports / datetime.now().strftime("%Y-%m-%dT%H-%M-%S"))
-    if (folder / "ledger.json").exists():
-        raise UserError(f"{folder} holds the evidence of another run: name another folder with --claims-out")
+    command = {"arguments": list(arguments), "plan": dict(plan)}
+    if named:
+        return _open_named(Path(named), command)
+    found = next(_unfinished(reports, command), None) or _fresh(reports, command)
+    _link_latest(reports, found.path)
+    return found
+
+
+def _open_named(folder: Path, command: Mapping[str, Any]) -> RunFolder:
+    begun = _read(folder / UNFINISHED / COMMAND)
+    finished = (_read(folder / "ledger.json") or {}).get("run", {}).get("finished") is not None
+    if begun is None or finished:
+        if (folder / "ledger.json").exists():
+            raise UserError(f"{folder} holds the evidence of another run: {ANOTHER}")
+        return _begin(folder, command)
+    if begun["plan"] != command["plan"]:
+        told = " ".join(begun["arguments"])
+        raise UserError(f"{folder} holds an unfinished run of other claims, options or code (pytest {told}): {ANOTHER}")
+    lock = _lock(folder)
+    if lock is None:
+        raise UserError(f"{folder} is being written by a run that goes on: wait for its end, or {ANOTHER}")
+    return RunFolder(folder, True, lock)
+
+
+def _unfinished(reports: Path, command: Mapping[str, Any]) -> Iterator[RunFolder]:
+    """Unfinished runs of a command whose processes are gone, the newest first."""
+    for path in sorted(reports.glob(f"*/{UNFINISHED}/{COMMAND}"), reverse=True):
+        folder = path.parent.parent
+        if not folder.is_symlink() and _read(path) == command:
+            finished = (_read(folder / "ledger.json") or {}).get("run", {}).get("finished")
+            lock = _lock(folder) if finished is None else None
+            if lock is not None:
+                yield RunFolder(folder, True, lock)
+
+
+def _read(path: Path) -> Any:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "ledger.json.part").touch()
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _lock(folder: Path) -> IO[str] | None:
+    """The right to write a run's folder; None where a process that lives has it."""
+    lock = (folder / UNFINISHED / "run.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return None
+    return lock
+
+
+def _fresh(reports: Path, command: Mapping[str, Any]) -> RunFolder:
+    """A folder that no other run has, though it began in the same second."""
+    name = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
+    for folder in (reports / name, *(reports / f"{name}-{number}" for number in range(2, 1000))):
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise UserError(f"no evidence can be written to {reports} ({error.strerror}): {ANOTHER}") from None
+        return _begin(folder, command)
+    raise UserError(f"{reports} has a thousand runs of this second: {ANOTHER}")
+
+
+def _begin(folder: Path, command: Mapping[str, Any]) -> RunFolder:
+    try:
+        (folder / UNFINISHED).mkdir(parents=True, exist_ok=True)
+        lock = _lock(folder)
+        if lock is None:
+            raise UserError(f"{folder} is being written by a run that goes on: wait for its end, or {ANOTHER}")
+        part = folder / UNFINISHED / f"{COMMAND}.part"
+        part.write_text(json.dumps(command), encoding="utf-8")
+        part.replace(folder / UNFINISHED / COMMAND)
     except OSError as error:
-        raise UserError(f"no evidence can be written to {folder} ({error}): name another with --claims-out") from None
-    if not named:
-        _link_latest(reports, folder)
-    return folder
-
-
-def _fresh(folder: Path) -> Path:
-    candidates = (folder, *(folder.with_name(f"{folder.name}-{number}") for number in range(2, 1000)))
-    return next(candidate for candidate in candidates if not candidate.exists())
+        raise UserError(f"no evidence can be written to {folder} ({error.strerror}): {ANOTHER}") from None
+    return RunFolder(folder, False, lock)
 
 
 def _link_latest(reports: Path, folder: Path) -> None:

@@ -1,11 +1,10 @@
-"""pytest wiring: options, one item for each seed and one for each verdict, ledger and report. Nothing else."""
+"""pytest wiring of claims: options, one item for each seed and one for each verdict. Nothing else."""
 
 from __future__ import annotations
 
 import functools
 import shlex
-import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,16 @@ import optim_hunter.models.registry as models
 from optim_hunter.bounds import check_bounds, read_bounds
 from optim_hunter.cases import Case, asked_for, cases_of, claims_controlled_by, models_of
 from optim_hunter.claim import Claim, UserError, Verdict, check_partners, parse_seeds
-from optim_hunter.items import ENTRY, SEED, VERDICT, case_of, sort_items
+from optim_hunter.items import ENTRY, SEED, VERDICT, case_of, junit_properties, sort_items
 from optim_hunter.lock import LOCK, register
 from optim_hunter.options import option, pytest_addoption
 from optim_hunter.outcomes import Invalid, Missing, Refuted, seed_outcome
-from optim_hunter.outputs import output_folder, start_html
+from optim_hunter.outputs import UNFINISHED
 from optim_hunter.registration import Expectation, Registrations, read_registrations
+from optim_hunter.reporting import ReportingPlugin, annotate
 from optim_hunter.stats.pooled import check_statistics
 from optim_hunter.tasks.corpus import check_corpus, packaged_record, read_corpus
+from optim_hunter.workers import FOLDER, PLAN, WorkersPlugin, exchange_of, heard, tell
 
 __all__ = ["observation", "pytest_addoption", "pytest_configure"]
 
@@ -48,9 +49,7 @@ class ClaimsPlugin:
         self.config = config
         self.collected: dict[tuple[str, str, str], Case] = {}
         self.run: Any = None
-        self.ledger: Any = None
-        self.progress: Any = None
-        self.session: Any = None
+        self.reporting: ReportingPlugin | None = None
         self.again: dict[tuple[str, str, str], str] = {}
         try:
             self.models = tuple(dict.fromkeys(models.canonical(name) for name in option(config, "model") or ()))
@@ -64,6 +63,10 @@ class ClaimsPlugin:
             self.bounds = read_bounds(self.registrations.folder) if config.option.claims_sequential else None
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
+        if not hasattr(config, "workerinput"):
+            self.reporting = ReportingPlugin(config)
+            config.pluginmanager.register(self.reporting, "optim_hunter_evidence")
+            config.pluginmanager.register(WorkersPlugin(self._begin_with_workers), "optim_hunter_workers")
 
     # collection
 
@@ -136,6 +139,7 @@ class ClaimsPlugin:
         source = option(self.config, "corpus")
         return str(packaged_record()["text_sha256"]) if source is None else read_corpus(source).sha256
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Start the run: its cases are those of the selected items, and the controls of their claims."""
         selected = [(item, *case_of(item)) for item in session.items]
@@ -143,27 +147,57 @@ class ClaimsPlugin:
         self._check_models(session.items)
         if not claims or self.config.option.collectonly or self.config.option.claims_register:
             return
-        from optim_hunter.observe.store import open_store
-        from optim_hunter.run import Run
-        from optim_hunter.subjects.subject import Options
-
         keys = {case.key for _, case, _ in selected if case is not None}
         cases = {
             key: case
             for key, case in self.collected.items()
             if key in keys or (case.is_control and case.claim.id in claims)
         }
+        self._open_run(cases)
+        self._announce(self._plan(cases, selected))
+
+    def _open_run(self, cases: Mapping[tuple[str, str, str], Case]) -> None:
+        from optim_hunter.observe.store import open_store
+        from optim_hunter.run import Run
+        from optim_hunter.subjects.subject import Options
+
         options = Options(*(option(self.config, name) for name in ("device", "dtype", "corpus")))
         sizes = self.registrations.family_sizes(case.claim for case in self.collected.values())
         try:
-            self.run = Run(
-                cases, options, open_store(option(self.config, "store")), family_sizes=sizes, bounds=self.bounds
-            )
+            store = open_store(option(self.config, "store"))
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
-        if not hasattr(self.config, "workerinput"):
-            self._open_ledger(self.session)
-            self._open_progress(sum(seed is not None for _, case, seed in selected if case is not None))
+        self.run = Run(cases, options, store, family_sizes=sizes, bounds=self.bounds)
+
+    def _plan(self, cases: Mapping[tuple[str, str, str], Case], selected: Sequence[Any]) -> dict[str, Any]:
+        from optim_hunter.planned import plan_of
+
+        options = {name: option(self.config, name) for name in ("device", "dtype", "corpus")}
+        options["bounds"] = None if self.bounds is None else [[*key, *ends] for key, ends in self.bounds.items()]
+        verdicts = [case for _, case, seed in selected if case is not None and seed is None]
+        seed_items = sum(case is not None and seed is not None for _, case, seed in selected)
+        return plan_of(cases.values(), verdicts, options) | {"seed_items": seed_items}
+
+    def _announce(self, plan: Mapping[str, Any]) -> None:
+        """Open the folder of the run, or leave that to the controller of the workers."""
+        exchange = exchange_of(self.config)
+        if exchange is not None:
+            tell(exchange, PLAN, plan)
+        elif self.reporting is not None:
+            self._open_journal(self.reporting.begin(plan).measured)
+
+    def _open_journal(self, folder: Path) -> None:
+        from optim_hunter.journal import Journal
+
+        self.run.journal = Journal(folder)
+
+    def _begin_with_workers(self, plan: Mapping[str, Any], ids: Sequence[str]) -> Path:
+        """In the controller: open the folder of the run."""
+        assert self.reporting is not None, "workers have no workers"
+        for model in self.models:
+            if not any(f"[{model}-" in name for name in ids):
+                self._print(UNUSED.format(model))
+        return self.reporting.begin(plan).path
 
     def _check_models(self, items: list[pytest.Item]) -> None:
         """Say which chosen models no selected claim runs on, and which are controls; without any, nothing runs."""
@@ -176,39 +210,6 @@ class ClaimsPlugin:
             raise pytest.UsageError("; ".join(lines))
         for line in (*lines, *(CONTROL.format(model, ", ".join(of)) for model, of in controls.items())):
             self._print(line)
-
-    def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Remember the session: with pytest-xdist its controller collects nothing itself."""
-        self.session = session
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
-        """Open the ledger in the controller once a worker has collected claims."""
-        if self.ledger is None and any(name.endswith(f"-{VERDICT}]") for name in ids):
-            self._open_ledger(self.session)
-            for model in self.models:
-                if not any(f"[{model}-" in name for name in ids):
-                    self._print(UNUSED.format(model))
-
-    def _open_ledger(self, session: pytest.Session) -> None:
-        from optim_hunter.evidence.ledger import Ledger
-
-        try:
-            folder = output_folder(self.config, option(self.config, "out"))
-        except UserError as error:
-            raise pytest.UsageError(str(error)) from None
-        self.ledger = Ledger(folder, shlex.join(["pytest", *self.config.invocation_params.args]))
-        self.ledger.write()
-        if not self.config.getoption("htmlpath", None):
-            start_html(self.config, session, folder / "evidence.html")
-
-    def _open_progress(self, seeds: int) -> None:
-        if seeds and sys.stderr.isatty() and sys.stdout.isatty() and self.config.get_verbosity() == 0:
-            from optim_hunter.progress import SeedProgress
-
-            self.progress = SeedProgress(seeds)
-            reporter: Any = self.config.pluginmanager.get_plugin("terminalreporter")
-            reporter.showfspath = False
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> bool | None:
@@ -226,12 +227,20 @@ class ClaimsPlugin:
     # items
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        """Say what comes: here, since the output of an item's own phases is captured."""
-        case, _ = case_of(item)
-        if self.progress is not None and case is not None:
-            self.progress.show(f"{case.claim.id} on {case.model}")
-        return (yield)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, Any, Any]:
+        """Before its first claim let a worker find the folder of the run; after it, let others have another model.
+
+        By now the controller has opened that folder. A worker that keeps a model while it waits for work would keep
+        those waiting whose verdicts rest on it.
+        """
+        exchange = exchange_of(self.config)
+        if exchange is not None and self.run is not None and self.run.journal is None and case_of(item)[0] is not None:
+            self._open_journal(Path(heard(exchange, FOLDER)) / UNFINISHED)
+        ended = yield
+        if self.run is not None and self.run.journal is not None:
+            following = case_of(nextitem)[0] if nextitem is not None else None
+            self.run.journal.let_go(but=following.model if following is not None else None)
+        return ended
 
     @pytest.hookimpl(tryfirst=True, specname="pytest_runtest_setup")
     def pytest_skip_without_gpu(self, item: pytest.Item) -> None:
@@ -275,13 +284,13 @@ class ClaimsPlugin:
         self.run.calls[case.key] = functools.partial(case.measure, **others) if others else case.measure
 
     def _note(self, item: pytest.Item, decision: Any) -> None:
-        from optim_hunter.evidence.ledger import entry_of
+        from optim_hunter.evidence.entries import entry_of
 
         case = decision.case
         standing = self.registrations.standing(case)
         entry = entry_of(decision, self.run, self.expected(case), standing.entry(), self.again[case.key])
         item.stash[ENTRY] = entry
-        item.user_properties += [(name, entry[name]) for name in ("verdict", "effect", "n", "p_adjusted")]
+        item.user_properties += junit_properties(entry)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
@@ -317,83 +326,21 @@ class ClaimsPlugin:
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Carry a verdict's ledger entry on the report, so that the controlling process can write it."""
         report = yield
-        if report.when == "teardown":
-            report.claim_entry = item.stash.get(ENTRY, None)
+        case, _ = case_of(item)
+        if report.when == "teardown" and case is not None and self.run is not None:
+            annotate(report, case, self.run, item.stash.get(ENTRY, None))
         return report
 
-    def pytest_runtest_logreport(self, report: Any) -> None:
-        """Write each verdict as it comes."""
-        if report.when != "teardown":
-            return
-        if self.ledger is not None and getattr(report, "claim_entry", None) is not None:
-            self.ledger.add(report.claim_entry)
-        if self.progress is not None and any(name == SEED for name, _ in report.user_properties):
-            self.progress.advance()
-
-    # reports
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_report_teststatus(self, report: Any) -> tuple[str, str, str] | None:
-        """Print nothing for a passed seed while the live line tells of it."""
-        if self.progress is None or (report.passed and report.when != "call"):
-            return None
-        if report.passed and any(name == SEED for name, _ in report.user_properties):
-            return "passed", "", ""
-        self.progress.hide()
-        return None
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionfinish(self) -> Iterator[None]:
-        """Complete the ledger before the page is made from it, then forbid the page all scripts but its own."""
-        if self.progress is not None:
-            self.progress.hide()
-        if self.ledger is not None:
-            self.ledger.finish()
-        yield
-        page = Path(self.config.getoption("htmlpath", None) or "")
-        if self.ledger is not None and page.is_file():
-            from optim_hunter.evidence.report import secure_file
-
-            secure_file(page)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_html_results_summary(self, prefix: list[str]) -> None:
-        """Put the claims at the top of the page."""
-        if self.ledger is not None:
-            from optim_hunter.evidence.report import install
-
-            install(prefix, self.ledger.content)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_html_results_table_row(self, report: Any, cells: list[str]) -> None:
-        """Escape test ids, which hold model names and go into the page as they are; leave measured seeds out."""
-        if self.ledger is not None:
-            from optim_hunter.evidence.report import fill_row
-
-            seed = any(name == SEED for name, _ in report.user_properties)
-            fill_row(cells, report.nodeid, measured=seed and report.passed)
-
-    def pytest_terminal_summary(self) -> None:
-        """One line a verdict, and where the evidence lies."""
-        if self.ledger is None:
-            return
-        from optim_hunter.evidence.lines import summary_lines
-
-        for line in summary_lines(self.ledger.content):
-            self._print(line)
-        self._print(f"evidence: {self.ledger.folder}")
-
     def _print(self, line: str) -> None:
-        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None:
-            reporter.write_line(line)
+        if self.reporting is not None:
+            self.reporting.print(line)
 
 
 @pytest.fixture
 def observation(request: pytest.FixtureRequest, claim_case: Case, claim_seed: int | None) -> Any:
-    """What one pass showed of this seed; a verdict gathers all of them itself."""
+    """What one pass showed of this seed, unless its number is known; a verdict gathers all of them itself."""
     if claim_seed is None:
         return None
     plugin: Any = request.config.pluginmanager.get_plugin("optim_hunter_claims")
     with seed_outcome():
-        return plugin.run.observe(claim_case, claim_seed)
+        return plugin.run.observe(claim_case, claim_seed) if plugin.run.lacks(claim_case, claim_seed) else None

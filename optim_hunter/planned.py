@@ -1,0 +1,53 @@
+"""What a run is to do, as JSON data: two runs with one plan measure the same numbers and end in the same verdicts."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from optim_hunter.cases import Case
+from optim_hunter.evidence.provenance import versions
+
+
+def plan_of(cases: Iterable[Case], verdicts: Iterable[Case], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The cases of a run with their definitions, its verdicts in order, its options, and the code that measures."""
+    cases = list(cases)
+    files = {str(options["corpus"]): _stamp(options["corpus"])} if options.get("corpus") else {}
+    files |= {model: _stamp(model) for model in {case.model for case in cases} if Path(model).exists()}
+    return {
+        "cases": [
+            [*case.key, list(case.seeds), case.definition_hash, _hash("".join(case.helper_code.values()).encode())]
+            for case in cases
+        ],
+        "verdicts": [
+            {"claim": case.claim.id, "model": case.model, "protocol": case.protocol.name, "seeds": len(case.seeds)}
+            for case in verdicts
+        ],
+        "options": dict(options),
+        "files": files,
+        "code": {"package": package_hash(), **versions()},
+    }
+
+
+@functools.cache
+def package_hash() -> str:
+    """A hash of this package's own code."""
+    root = Path(__file__).parent
+    return _hash(*(part for file in sorted(root.rglob("*.py")) for part in (file.name.encode(), file.read_bytes())))
+
+
+def _stamp(path: str) -> list[list[Any]]:
+    """Name, size and time of a file, or of all files of a folder; empty where there is none."""
+    start = Path(path)
+    files = sorted(start.rglob("*")) if start.is_dir() else [start]
+    return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
+
+
+def _hash(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()[:16]
