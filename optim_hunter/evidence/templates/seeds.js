@@ -66,7 +66,9 @@
     body.append(...seeds.rows.map((row) => rowOf(row, told?.[row[0]], prompts, told)));
     table.append(element("thead"), body);
     table.tHead.append(head);
-    folded.append(table);
+    const scroll = element("div", undefined, "scroll");
+    scroll.append(table);
+    folded.append(scroll);
   }
 
   for (const folded of document.querySelectorAll("details.seeds")) {
