@@ -54,6 +54,7 @@ class Run(Measurements):
     bounds: Mapping[tuple[str, str], tuple[float, float]] | None = None
     _decisions: dict[tuple[str, str, str], Decision] = field(default_factory=dict)
     _settled: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    _tests: dict[tuple[str, str, str], Tested | None] = field(default_factory=dict)
 
     def looks(self, case: Case) -> Looks | str | None:
         """How a case is looked at seed by seed, or why it cannot be; None where nobody asked, and for controls."""
@@ -88,6 +89,12 @@ class Run(Measurements):
         return self._decisions[case.key]
 
     def _tested(self, case: Case) -> Tested | None:
+        """The test of a case, made once although its whole family is adjusted by it."""
+        if case.key not in self._tests:
+            self._tests[case.key] = self._test(case)
+        return self._tests[case.key]
+
+    def _test(self, case: Case) -> Tested | None:
         looks = self.looks(case)
         if isinstance(looks, Looks):
             for seed in case.seeds:
