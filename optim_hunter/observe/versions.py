@@ -36,6 +36,7 @@ PASS_SOURCES = (
     "observe/regression.py",
     "observe/streams.py",
     "observe/sums.py",
+    "observe/token_rows.py",
     "tasks/answers.py",
     "tasks/datasets.py",
     "tasks/prompts.py",
