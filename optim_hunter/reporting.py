@@ -148,6 +148,8 @@ class ReportingPlugin:
 
         for line in summary_lines(self.ledger.content):
             self.print(line)
+        if self.ledger.content["run"]["finished"] is None:
+            self.print("unfinished: the same command goes on with this run")
         self.print(f"evidence: {self.ledger.folder}")
 
     def print(self, line: str) -> None:

@@ -23,6 +23,9 @@ def summary_lines(ledger: dict[str, Any]) -> Iterator[str]:
     right = sum(entry["verdict"] == entry["expected"] for entry in controls)
     if controls:
         yield f"controls: {right} of {len(controls)} have the verdict that was planted"
+    for one in ledger["run"].get("unfinished", ()):
+        where = f"{one['claim']} on {one['model']} ({one['protocol']})"
+        yield f"… {where}: unfinished, {one['measured']} of {one['seeds']} seeds measured"
     for problem in ledger["run"]["store_problems"]:
         yield f"store: {problem}"
 
