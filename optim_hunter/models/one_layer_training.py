@@ -9,28 +9,36 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.func import functional_call
+from torch.nn import Parameter
 from torch.nn.functional import cross_entropy
 
-from optim_hunter.models.one_layer import BATCH, OneLayerModel, log_probabilities
+from optim_hunter.models.one_layer import BATCH, EMBEDDING_SCALE, OneLayerModel, log_probabilities
 from optim_hunter.tasks.next_tokens import NextTokens
+
+TOKEN, POSITION = "token", "position"
+"""Names of what the embeddings of symbols have in common while the model is trained."""
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How the model is trained; what is random follows from `seed`.
 
-    AdamW with rates that rise for `warmup` steps and then fall to 0 on a straight line. A row of the embedding moves
-    only when its symbol occurs, so that its rate is higher than that of the matrices.
+    AdamW with rates that rise for `warmup` steps and then fall to 0 on a straight line. While it is trained, the
+    embedding of a symbol is a vector of its token + one of its position + one of its own, and `own_decay` draws the
+    last to 0: a token that is rare at a position is then known from the others. `own_epsilon` lets a row of its own
+    move in proportion to its gradient where that is small, instead of by a whole step each time its symbol occurs.
     """
 
     seed: int = 0
     epochs: float = 2.0
     batch: int = 4096
-    embedding_rate: float = 4e-2
     rate: float = 3e-3
+    shared_rate: float = 1e-2
+    own_rate: float = 3e-2
+    own_decay: float = 0.3
+    own_epsilon: float = 1e-5
     warmup: int = 50
-    embedding_decay: float = 0.0
-    decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.99)
 
 
@@ -47,7 +55,7 @@ class Training:
         self._batch = min(recipe.batch, len(examples.places))
         self._batches = len(examples.places) // self._batch
         self.steps = max(1, round(recipe.epochs * self._batches))
-        self._names = dict(model.named_parameters())
+        self._names = dict(model.named_parameters()) | self._shared(model, torch.Generator().manual_seed(recipe.seed))
         self._optimiser = self._make_optimiser()
         self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
         self._set_bias()
@@ -56,7 +64,8 @@ class Training:
         """Make the next step and return the loss of its batch before it, in nats a token."""
         self._set_rates()
         windows, following = self._next_batch()
-        loss = cross_entropy(self.model(windows), following)
+        said = functional_call(self.model, {"embedding": self._embedding()}, (windows,))
+        loss = cross_entropy(said, following)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
@@ -64,12 +73,16 @@ class Training:
         return loss.item()
 
     def end(self) -> None:
-        """Round the weights to half precision, as they are kept, so that what is measured is what is written."""
+        """Add up the parts of the embedding, and round the weights to half precision, in which they are kept.
+
+        What is measured then is what is written. No step can follow.
+        """
         with torch.no_grad():
+            self.model.embedding.copy_(self._embedding())
             for weights in self._names.values():
                 weights.copy_(weights.half())
 
-    def arrays(self) -> dict[str, Tensor]:
+    def arrays(self) -> dict[str, Float[Tensor, "..."]]:
         """Weights, and both moments of their gradients."""
         kept = {f"weights/{name}": weights.detach() for name, weights in self._names.items()}
         for name, weights in self._names.items():
@@ -110,13 +123,30 @@ class Training:
         for group in self._optimiser.param_groups:
             group["lr"] = group["peak"] * share
 
+    @staticmethod
+    def _shared(model: OneLayerModel, generator: torch.Generator) -> dict[str, Parameter]:
+        """The vectors of tokens and positions, beside which those of the symbols begin at 0."""
+        shape = model.shape
+        with torch.no_grad():
+            model.embedding.zero_()
+        return {
+            TOKEN: Parameter(torch.randn(shape.vocabulary, shape.width, generator=generator) * EMBEDDING_SCALE),
+            POSITION: Parameter(torch.randn(shape.context, 1, shape.width, generator=generator) * EMBEDDING_SCALE / 3),
+        }
+
+    def _embedding(self) -> Float[Tensor, "symbol width"]:
+        own, shape = self.model.embedding, self.model.shape
+        shared = self._names[TOKEN] + self._names[POSITION]
+        return own + shared.reshape(shape.context * shape.vocabulary, shape.width)
+
     def _make_optimiser(self) -> torch.optim.AdamW:
-        recipe, groups = self.recipe, []
-        for name, weights in self._names.items():
-            rate = recipe.embedding_rate if name == "embedding" else recipe.rate
-            decay = recipe.embedding_decay if name == "embedding" else recipe.decay * (weights.ndim > 1)
-            groups.append({"params": [weights], "peak": rate, "weight_decay": decay})
-        return torch.optim.AdamW(groups, lr=0.0, betas=recipe.betas, eps=1e-10, fused=True)
+        recipe = self.recipe
+        own = {"peak": recipe.own_rate, "weight_decay": recipe.own_decay, "eps": recipe.own_epsilon}
+        shared = {"peak": recipe.shared_rate}
+        kinds = {"embedding": own, TOKEN: shared, POSITION: shared}
+        other = {"peak": recipe.rate}
+        groups = [{"params": [weights], **kinds.get(name, other)} for name, weights in self._names.items()]
+        return torch.optim.AdamW(groups, lr=0.0, betas=recipe.betas, eps=1e-10, weight_decay=0.0, fused=True)
 
 
 def losses(model: OneLayerModel, examples: NextTokens) -> Float[np.ndarray, "example"]:

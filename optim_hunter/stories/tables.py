@@ -89,7 +89,7 @@ class HeldOutTables:
         total = np.bincount(place.ravel(), self.attention(head)[:, :-1].ravel())
         windows = np.bincount(place.ravel())
         last, symbol = np.divmod(pairs, self.model.embedding.shape[0])
-        moved = self._moved(self.tables.head_logits(head).numpy())
+        moved = self.moved(self.tables.head_logits(head).numpy())
         farthest = moved[:, self._frequent].max(1)
         strongest = np.argsort(-total * farthest[symbol], kind="stable")[:most]
         return [
@@ -137,7 +137,7 @@ class HeldOutTables:
 
     def written(self, neuron: int) -> Shifts:
         """What a neuron writes for each unit of activation."""
-        return self.shifts(self._moved(self.tables.neuron_logits().numpy()[neuron]))
+        return self.shifts(self.moved(self.tables.neuron_logits().numpy()[neuron]))
 
     def shifts(self, moved: Float[np.ndarray, "token"], most: int = 2) -> Shifts:
         """The frequent tokens that are moved farthest up and down."""
@@ -150,6 +150,6 @@ class HeldOutTables:
     def _frequent(self) -> Bool[np.ndarray, "token"]:
         return self.shares >= FREQUENT
 
-    def _moved(self, logits: Float[np.ndarray, "*row token"]) -> Float[np.ndarray, "*row token"]:
+    def moved(self, logits: Float[np.ndarray, "*row token"]) -> Float[np.ndarray, "*row token"]:
         """Logits against their mean over what follows: adding the same to all of them changes no probability."""
         return logits - (logits @ self.shares)[..., None].astype(logits.dtype)

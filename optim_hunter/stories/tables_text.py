@@ -37,8 +37,8 @@ def head_text(held: HeldOutTables, head: int, most: int) -> str:
         _sizes(held),
         f"head {head} looks most at {', '.join(looks)} (mean over windows; −1 is the last token)",
         _trigrams(held, head, most),
-        f"ordered by windows × attention × largest raise; shifts in nats against the mean token; only tokens that follow "
-        f"{100 * FREQUENT:g} % of windows or more are named",
+        f"ordered by windows × attention × largest raise; shifts in nats against the mean token; only tokens that "
+        f"follow {100 * FREQUENT:g} % of windows or more are named",
     )
 
 
