@@ -1,0 +1,89 @@
+"""A corpus that was drawn from a known rule book gives that book back."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from optim_hunter.claim import Verdict
+from optim_hunter.stories.rule_gains import judge_gains
+from optim_hunter.stories.rule_growth import fit, grow, suggest
+from optim_hunter.stories.rule_material import GroupTask, Material, new_rule_book
+from optim_hunter.stories.rule_use import RuleUse
+from optim_hunter.tasks.held_out import split_stories
+from optim_hunter.tasks.rules import Rule, RuleBook, TokenIn, rule_book_log_probabilities
+from optim_hunter.tasks.stories import CONJUNCTIONS, draw_windows, token_texts
+from optim_hunter.tasks.word_groups import word_group
+from tests.planted_rules import PLANTED_RULES, planted_corpus
+
+STORIES = 1500
+NATS = 0.35
+"""Within this a fitted shift comes to the planted one, both about their mean: two standard errors where few windows
+tell of it, and what the penalty takes."""
+
+
+@pytest.fixture(scope="module")
+def material():
+    corpus = planted_corpus(STORIES)
+    windows, split = draw_windows(corpus, GroupTask(CONJUNCTIONS)), split_stories(corpus.stories)
+    return Material(*(windows.of_stories(part) for part in (split.fitting, split.choosing, split.held_out)))
+
+
+@pytest.fixture(scope="module")
+def truth(material):
+    """The planted book for the tokens of the corpus's own tokenizer."""
+    texts = token_texts(material.tokenizer)
+    return RuleBook(CONJUNCTIONS, "planted", texts, dict.fromkeys(CONJUNCTIONS, 0.0), PLANTED_RULES)
+
+
+@pytest.fixture(scope="module")
+def grown(material, truth):
+    network = rule_book_log_probabilities(truth, material.fitting.tokens)
+    empty = new_rule_book(material, word_group("conjunctions"))
+    *_, book = grow(empty, material, network, len(PLANTED_RULES), 6)
+    return fit(book, material)[0]
+
+
+def test_the_book_comes_back(grown):
+    assert {as_sets(rule.condition) for rule in grown.rules} == {as_sets(rule.condition) for rule in PLANTED_RULES}
+
+
+def test_the_shifts_come_back(grown):
+    for rule in grown.rules:
+        planted = next(one for one in PLANTED_RULES if as_sets(one.condition) == as_sets(rule.condition))
+        assert np.abs(about_mean(rule) - about_mean(planted)).max() < NATS, rule.name
+
+
+def test_each_planted_rule_is_supported_and_one_that_says_nothing_is_not(grown, material):
+    idle = Rule("idle", "s", TokenIn((" sun",), 3, 3), {" but": 0.3})
+    *planted, last = judge_gains(replace(grown, rules=(*grown.rules, idle)), material.held_out)
+    assert [judged.verdict for judged in planted] == [Verdict.SUPPORTED] * len(PLANTED_RULES)
+    assert last.verdict is not Verdict.SUPPORTED
+
+
+def test_the_network_uses_what_it_was_made_of_and_nothing_else(grown, material, truth):
+    """The rule about " sun" is in the book, but the network was made without it."""
+    foreign = Rule("foreign", "s", TokenIn((" sun",), 1, 4), {" but": 1.0})
+    book = replace(grown, rules=(*grown.rules, foreign))
+    use = RuleUse(book, material, lambda windows: rule_book_log_probabilities(truth, windows))
+    *planted, last = use.judge(book.rules)
+    assert [judged.verdict for judged in planted] == [Verdict.SUPPORTED] * len(PLANTED_RULES)
+    assert last.verdict is Verdict.REFUTED
+
+
+def test_what_was_refused_is_not_suggested_again(grown, material, truth):
+    network = rule_book_log_probabilities(truth, material.fitting.tokens)
+    without = replace(grown, rules=grown.rules[1:])
+    gone = grown.rules[0].condition
+    assert gone in {one.rule.condition for one in suggest(without, material, network, 3)}
+    refused = replace(without, refused=(gone,))
+    assert gone not in {one.rule.condition for one in suggest(refused, material, network, 3)}
+
+
+def as_sets(condition):
+    return frozenset((frozenset(atom.tokens), atom.near, atom.far) for atom in condition.atoms)
+
+
+def about_mean(rule):
+    shifts = np.array([rule.shifts.get(word, 0.0) for word in CONJUNCTIONS])
+    return shifts - shifts.mean()
