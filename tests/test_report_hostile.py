@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from browser import Browser, browsing, find_chromium
 from hostile import HOSTILE
 from sample_ledger import sample_ledger, with_strings
+from test_report_in_browser import CONFTEST, ROOT
 
 from optim_hunter.evidence import report, text
 
@@ -127,3 +132,46 @@ def test_no_string_turns_its_neighbours_around(page: Browser) -> None:
         ".map(one => one.tagName + '.' + one.className)"
     )
     assert loose == []
+
+
+RUN = """
+import pytest
+from hostile import HOSTILE
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=list(HOSTILE.values()))
+def test_hostile(text, record_property):
+    record_property(text.replace("\\0", ""), text)
+    print(text)
+    pytest.fail(text, pytrace=False)
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=list(HOSTILE.values()))
+def test_skipped(text):
+    pytest.skip(text)
+"""
+FAILED = (
+    "[...document.querySelectorAll('#results-table tbody')].filter(one => one.textContent.includes('test_hostile'))"
+)
+
+
+def test_nothing_that_pytest_html_says_runs(page: Browser, tmp_path: Path) -> None:
+    """Ids, reasons, output and properties of tests; pytest itself spells out of ids what is not printable."""
+    files = {"conftest.py": CONFTEST, "test_run.py": RUN, "pytest.ini": "[pytest]"}
+    files["ledger.json"] = json.dumps(hostile_report())
+    for name, content in files.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-p", "no:optim_hunter", "-p", "no:cacheprovider", "-c", "pytest.ini"]
+    paths = f"{ROOT}{os.pathsep}{ROOT / 'tests'}"
+    subprocess.run(
+        [*command, "--html=evidence.html", "--self-contained-html"], cwd=tmp_path, check=False, timeout=120,
+        env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    page.open(tmp_path / "evidence.html")
+    page.evaluate("document.querySelector('#tests').open = true")
+    assert page.evaluate(f"{FAILED}.length") == len(TEXTS)
+    logs = page.evaluate(f"{FAILED}.map(one => one.textContent)")
+    plain = [(one, log) for one, log in zip(TEXTS, logs, strict=True) if one.isprintable()]
+    assert len(plain) > 60
+    assert [one for one, log in plain if one not in log] == []
+    assert page.evaluate("window.owned") is None
+    assert page.evaluate(f"document.querySelectorAll('{OF_TESTS}').length") == 0
+    assert page.console == []

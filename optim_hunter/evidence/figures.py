@@ -190,7 +190,7 @@ def training_curve(curve: Sequence[Mapping[str, float]]) -> Figure:
     layout = {
         "height": 300,
         "xaxis": {"title": {"text": "step"}},
-        "yaxis": {"title": {"text": "mean absolute error (units of the output)"}, "rangemode": "tozero"},
+        "yaxis": {"title": {"text": "mean absolute error"}, "rangemode": "tozero"},
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         "margin": {"l": 64, "r": 16, "t": 40, "b": 48},
     }

@@ -54,10 +54,11 @@ def along_the_depth(labels: Sequence[str], mean: Estimate, unit: str, example: O
         part = Estimate(*(np.asarray(one)[chosen] for one in (mean.mean, mean.low, mean.high, mean.n)))
         name = kind if kind != "other" else ", ".join(labels[index] for index in chosen)
         layers = [places[index][1] for index in chosen]
-        traces.append({**_bars(layers, part, plotly_text(name)), "marker": {"color": colour}})
+        side = {"offsetgroup": "MLP" if kind == "MLP" else "attention"}
+        traces.append({**_bars(layers, part, plotly_text(name)), "marker": {"color": colour}, **side})
         if example is not None:
             dots = _hollow(layers, [example[index] for index in chosen], colour)
-            traces.append({**dots, "showlegend": False, "offsetgroup": kind})
+            traces.append({**dots, "showlegend": False, **side})
     axis = {"title": {"text": "layer"}, "dtick": 1 if len(labels) <= 2 * FEW else 4}
     return figure_of(traces, _upright(unit) | {"xaxis": axis, "scattermode": "group", "barmode": "group"})
 
