@@ -6,7 +6,7 @@ import warnings
 from typing import Self
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
@@ -64,7 +64,7 @@ class L1MultinomialRegression(ClassifierMixin, BaseEstimator):  # type: ignore[m
     def fit(
         self,
         X: Int[np.ndarray, "window context"],  # noqa: N803 - scikit-learn's name
-        y: np.ndarray,
+        y: Shaped[np.ndarray, "window"],
         sample_weight: Float[np.ndarray, "window"] | None = None,
     ) -> Self:
         """Fit to tokens X and their classes y.
@@ -102,7 +102,7 @@ class L1MultinomialRegression(ClassifierMixin, BaseEstimator):  # type: ignore[m
 
         return np.asarray(softmax(self.decision_function(X), axis=1))
 
-    def predict(self, X: Int[np.ndarray, "window context"]) -> np.ndarray:  # noqa: N803
+    def predict(self, X: Int[np.ndarray, "window context"]) -> Shaped[np.ndarray, "window"]:  # noqa: N803
         """The likeliest class."""
         likeliest = self.decision_function(X).argmax(1)
         return np.asarray(self.classes_[likeliest])

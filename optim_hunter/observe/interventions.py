@@ -164,7 +164,7 @@ def _places(parts: DecoderParts, prompt: Sequence[int], intervention: Interventi
 
 
 @contextmanager
-def kept_inputs(layers: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
+def kept_inputs(layers: Sequence[nn.Module]) -> Iterator[list[Float[Tensor, "row token width"]]]:
     """The inputs of layers, in their order, in the pass that is made meanwhile."""
     inputs: list[Tensor] = []
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 
 from optim_hunter.models.language import LanguageModel
 from optim_hunter.observe.observation import (
@@ -26,7 +27,7 @@ from optim_hunter.observe.token_rows import TokenRow
 from optim_hunter.observe.versions import pass_engine, regressors_engine
 
 
-def pack(part: Part) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def pack(part: Part) -> tuple[dict[str, Any], dict[str, Shaped[np.ndarray, "..."]]]:
     """JSON header and arrays of a part."""
     fields = {} if part.shown is None else vars(part.shown)
     arrays = {name: value for name, value in fields.items() if isinstance(value, np.ndarray)}

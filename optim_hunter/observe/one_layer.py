@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from optim_hunter.claim import NoValue, UserError
@@ -233,13 +233,13 @@ def among(scores: Float[np.ndarray, "window token"], words: Int[np.ndarray, "cla
     return np.asarray(own - np.logaddexp.reduce(own, axis=1, keepdims=True))
 
 
-def places_met(rule: Rule, place: Mapping[str, int], tokens: Tokens) -> np.ndarray:
+def places_met(rule: Rule, place: Mapping[str, int], tokens: Tokens) -> Bool[np.ndarray, "window position"]:
     """Where in windows the tokens stand that meet a rule's condition, of a conjunction its first part: booleans."""
     atom, positions = rule.condition.atoms[0], np.arange(tokens.shape[1], 0, -1)
     within = (positions >= atom.near) & (positions <= atom.far)
     return np.asarray(np.isin(tokens, [place[token] for token in atom.tokens]) & within)
 
 
-def with_token(tokens: Tokens, where: np.ndarray, token: int) -> Tokens:
+def with_token(tokens: Tokens, where: Bool[np.ndarray, "window position"], token: int) -> Tokens:
     """Windows with a token in these places."""
     return np.where(where, token, tokens)

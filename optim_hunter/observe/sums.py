@@ -32,7 +32,9 @@ class GroupSums:
 
 
 @contextmanager
-def summing(asked: GroupSums | None, columns: int, device: torch.device) -> Iterator[dict[nn.Module, Tensor]]:
+def summing(
+    asked: GroupSums | None, columns: int, device: torch.device
+) -> Iterator[dict[nn.Module, Float[Tensor, "row group neuron"]]]:
     """Sums [row, group, neuron] by module, in float32, of the pass that runs inside; empty where nothing is asked."""
     sums: dict[nn.Module, Tensor] = {}
     if asked is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from optim_hunter.claim import Claim, Condition
 from optim_hunter.stats.conditions import Result, bootstrap_test, seeds_test
@@ -135,7 +136,7 @@ def _tested(
     )
 
 
-def per_seed(condition: Condition, entries: Sequence[Mapping[str, Any]]) -> np.ndarray:
+def per_seed(condition: Condition, entries: Sequence[Mapping[str, Any]]) -> Float[np.ndarray, "seed ..."]:
     """What is tested of a condition: the seeds' numbers, or their pseudo-values where it states a statistic over seeds.
 
     Returns:

@@ -65,6 +65,7 @@ class PlantedCommas:
 
 
 def ends_in(text: str, mark: str) -> bool:
+    """With this mark just before the word."""
     return text.endswith(mark)
 
 

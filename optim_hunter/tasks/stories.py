@@ -27,13 +27,20 @@ class Choice(Protocol):
     """What every task about a group of words says."""
 
     @property
-    def group(self) -> tuple[str, ...]: ...
+    def group(self) -> tuple[str, ...]:
+        """The words, each with the space before it."""
+
     @property
-    def vocabulary(self) -> int: ...
+    def vocabulary(self) -> int:
+        """Tokens of the tokenizer, at most."""
+
     @property
-    def context(self) -> int: ...
+    def context(self) -> int:
+        """Tokens of a window."""
+
     @property
-    def minimum_windows(self) -> int: ...
+    def minimum_windows(self) -> int:
+        """Windows of each word that a corpus must have."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,9 @@ def train_tokenizer(corpus: Corpus, vocabulary: int) -> Tokenizer:
     """Byte-level BPE of at most `vocabulary` tokens (fewer where the text has no more pairs to merge).
 
     The training draws nothing at random: one corpus gives one tokenizer.
+
+    Raises:
+        UserError: the vocabulary has no room for more than the bytes.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
