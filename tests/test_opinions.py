@@ -40,6 +40,19 @@ def test_many_sign_flips_are_counted_with_the_one_that_was_seen():
     assert second_opinions(np.linspace(1, 2, 40), 0.0, 0.05).sign_flip[0] == pytest.approx(1 / (FLIPS + 1))
 
 
+@pytest.mark.parametrize("count", [2, 9, 11, 40])
+def test_one_call_flips_signs_as_two_calls_of_scipy_would(count):
+    values = np.random.default_rng(count).normal(0.2, 1, count)
+    apart = [
+        stats.permutation_test(
+            (way,), np.mean, permutation_type="samples", alternative="greater", n_resamples=FLIPS,
+            rng=np.random.default_rng(0),
+        ).pvalue
+        for way in (values, -values)
+    ]  # fmt: skip
+    assert list(second_opinions(values, 0.0, 0.05).sign_flip) == apart
+
+
 def test_opinions_agree_with_scipy_and_with_the_deciding_test_on_plain_numbers():
     values = np.random.default_rng(0).normal(0.4, 1.0, 60)
     found, result = second_opinions(values, 0.1, 0.05), mean_test(values, 0.1, 0.05)
