@@ -17,7 +17,7 @@ def visible(text: str) -> str:
     Control and format characters and separators of lines (Unicode categories Cc, Cf, Cs, Zl and Zp) can reorder,
     break or hide what stands beside them; tabs and line ends stay.
     """
-    return "".join(_spelled(character) for character in text)
+    return text if text.isprintable() else "".join(_spelled(character) for character in text)
 
 
 def _spelled(character: str) -> str:
