@@ -1,0 +1,89 @@
+"""`optim-hunter rules` from an empty book to verdicts, on a planted corpus and with the planted book as the network."""
+
+import json
+
+import pytest
+
+from optim_hunter.cli import main
+from optim_hunter.stories import rules
+from optim_hunter.tasks.corpus import SEPARATOR
+from optim_hunter.tasks.rules import RuleBook, rule_book_log_probabilities
+from optim_hunter.tasks.stories import CONJUNCTIONS, token_texts
+from tests.planted_rules import PLANTED_RULES, planted_corpus
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys):
+    """A call of the command in a folder with stories.txt: exit code, what was printed, what was said on stderr."""
+    corpus = f"\n{SEPARATOR}\n".join(planted_corpus(300).stories)
+    (tmp_path / "stories.txt").write_text(corpus, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(rules, "network_of", planted_network)
+
+    def call(*arguments):
+        code = main(["rules", *arguments, "--corpus", "stories.txt"])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def planted_network(tokenizer, group):  # noqa: ARG001 - called as network_of is
+    texts = token_texts(tokenizer)
+    book = RuleBook(CONJUNCTIONS, "planted", texts, dict.fromkeys(CONJUNCTIONS, 0.0), PLANTED_RULES)
+    return lambda windows: rule_book_log_probabilities(book, windows)
+
+
+def read(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_from_an_empty_book_to_verdicts(call, tmp_path):
+    assert call("new", "conjunctions", "mine.json")[0] == 0
+    code, printed, _ = call("suggest", "mine.json", "--most", "4")
+    assert code == 0
+    assert "comma-1" in printed
+    assert call("accept", "mine.json", "comma-1", "--as", "the-comma")[0] == 0
+    others = [rule["name"] for rule in read(tmp_path / "mine.json")["suggested"]]
+    assert others
+    assert call("refuse", "mine.json", *others)[0] == 0
+    assert len(read(tmp_path / "mine.json")["refused"]) == len(others)
+    assert call("fit", "mine.json", "--out", "fitted.json")[0] == 0
+    assert read(tmp_path / "fitted.json")["rules"][0]["shifts"][" but"] > 0.5
+    assert "the-comma" in call("list", "fitted.json")[1]
+    assert "1 before the word: ','" in call("show", "fitted.json", "the-comma")[1]
+    printed = call("evaluate", "fitted.json")[1]
+    assert "in the corpus: 1 supported" in printed
+    assert "in the network: 1 supported" in printed
+
+
+REFUSED = [
+    (("list", "conjunction"), "no packaged rule book 'conjunction'"),
+    (("list", "none.json"), "rule book none.json: cannot be read"),
+    (("new", "conjunctions", "stories.txt"), "is there already"),
+    (("new", "and", "mine.json"), "no word group 'and'"),
+    (("fit", "book.json"), "the book has no rules to fit"),
+    (("show", "book.json", "comma"), "no rule 'comma' in this book"),
+    (("accept", "book.json", "comma"), "no suggestion 'comma'"),
+    (("refuse", "book.json", "comma"), "no suggestion 'comma'"),
+    (("suggest", "book.json", "--most", "0"), "ask for one suggestion or more"),
+    (("score", "none", "-o", "stories.txt"), "is no such page"),
+]
+
+
+def test_mistakes_end_in_one_line_and_overwrite_nothing(call, tmp_path):
+    call("new", "conjunctions", "book.json")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for arguments, said in REFUSED:
+        code, _, error = call(*arguments)
+        assert (code, error.count("\n")) == (2, 1), arguments
+        assert said in error
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_corpus_too_small_for_its_parts_is_refused(call, tmp_path):
+    stories = planted_corpus(2).stories
+    (tmp_path / "stories.txt").write_text(f"\n{SEPARATOR}\n".join(stories), encoding="utf-8")
+    code, _, error = call("new", "conjunctions", "mine.json")
+    assert code == 2
+    assert "too few windows" in error
+    assert not (tmp_path / "mine.json").exists()
