@@ -1,11 +1,12 @@
 # Two commands: `make evidence` runs the claims, `make test` tests the package. Both set up what they
-# need. `make notes` builds the page of docs/notes.md, `make calibrate` docs/calibration.md with its pictures.
+# need. `make notes` builds the page of docs/notes.md, `make api` the reference in docs/api, `make calibrate`
+# docs/calibration.md with its pictures.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 CLAIMS := $(BIN)/python -m pytest claims/
 
-.PHONY: evidence evidence-all notes test test-slow calibrate lint setup
+.PHONY: evidence evidence-all notes api test test-slow calibrate lint setup
 evidence: setup
 	OMP_NUM_THREADS=1 $(CLAIMS) -m "cpu and not slow" --numprocesses 2
 
@@ -14,6 +15,10 @@ evidence-all: setup
 
 notes: setup
 	OPTIM_HUNTER_MODEL=smollm2-135m $(BIN)/optim-hunter notes docs/notes.md
+
+api: setup
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m pdoc --docformat google --output-directory docs/api optim_hunter
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m "cpu and not slow" --numprocesses 2 --dist loadfile
