@@ -34,7 +34,7 @@ CORPUS = planted_corpus("planted:comma-raises-but")
 TOKENIZER = train_tokenizer(CORPUS, 1024)
 TOKENS = TOKENIZER.get_vocab_size()
 SHAPE = OneLayerShape(TOKENS, width=16, heads=4, neurons=8)
-COMMA, BUT = TOKENIZER.token_to_id(","), TOKENIZER.token_to_id("Ġbut")
+COMMA, BUT, TOM, SAW = (TOKENIZER.token_to_id(name) for name in (",", "Ġbut", "ĠTom", "Ġsaw"))
 SECOND_LAST, SHARP = 14, 4.0
 
 
@@ -47,13 +47,13 @@ def random_model(shape=SHAPE, seed=0, scale=1.0):
 
 
 def known_model():
-    """Where "," is second from the end and " but" the last token, head 0 raises token 9 and the MLP then token 4."""
+    """Where "," is second from the end and " but" the last token, head 0 raises " Tom" and the MLP then " saw"."""
     model = random_model(OneLayerShape(TOKENS, width=4, heads=2, neurons=1), scale=0.0)
     with torch.no_grad():
         model.embedding[SECOND_LAST * TOKENS + COMMA, 0] = model.embedding[15 * TOKENS + BUT, 1] = 1
         model.query[1, 0], model.key[0, 0] = SHARP * 2**0.5, 1  # the scores are divided by the root of the head's size
-        model.value[0, 1], model.output[1, 2], model.unembedding[2, 9] = 1, 1, 3
-        model.mlp_in[2, 0], model.mlp_bias[0], model.mlp_out[0, 3], model.unembedding[3, 4] = 2, -0.5, 1, 5
+        model.value[0, 1], model.output[1, 2], model.unembedding[2, TOM] = 1, 1, 3
+        model.mlp_in[2, 0], model.mlp_bias[0], model.mlp_out[0, 3], model.unembedding[3, SAW] = 2, -0.5, 1, 5
         model.bias[7] = 0.25
     return model
 
@@ -70,9 +70,9 @@ def test_tables_of_a_model_with_set_weights_are_what_was_set():
     assert scores.count_nonzero() == 1
     assert tables.scores(1, BUT).count_nonzero() == tables.scores(0, COMMA).count_nonzero() == 0
     logits = tables.head_logits(0)
-    assert (logits[symbol, 9], logits.count_nonzero()) == (3, 1)
+    assert (logits[symbol, TOM], logits.count_nonzero()) == (3, 1)
     assert tables.direct_logits().unique().tolist() == [0, 0.25]
-    assert (tables.neuron_logits()[0, 4], tables.neuron_logits().count_nonzero()) == (5, 1)
+    assert (tables.neuron_logits()[0, SAW], tables.neuron_logits().count_nonzero()) == (5, 1)
     assert tables.head_neurons(0)[symbol].item() == 2
 
 
@@ -81,14 +81,14 @@ def test_the_model_with_set_weights_says_what_its_tables_say():
     window[0, SECOND_LAST], window[0, -1] = COMMA, BUT
     attention = math.exp(SHARP) / (math.exp(SHARP) + 15)
     logits = known_model()(window)[0]
-    assert logits[9].item() == pytest.approx(3 * attention, rel=1e-5)
-    assert logits[4].item() == pytest.approx(5 * gelu(torch.tensor(2 * attention - 0.5)).item(), rel=1e-5)
+    assert logits[TOM].item() == pytest.approx(3 * attention, rel=1e-5)
+    assert logits[SAW].item() == pytest.approx(5 * gelu(torch.tensor(2 * attention - 0.5)).item(), rel=1e-5)
     assert logits[7].item() == pytest.approx(0.25)
     window[0, SECOND_LAST] = 1
-    assert known_model()(window)[0, 9].item() == 0
+    assert known_model()(window)[0, TOM].item() == 0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(True, True), (False, True), (True, False), (False, False)]))
 def test_tables_rebuild_the_logits_of_any_model(seed, parts):
     attention, mlp = parts
@@ -131,9 +131,8 @@ def test_a_part_that_is_left_out_writes_nothing():
 
 def test_the_order_of_the_windows_changes_nothing_but_the_order():
     model, windows = random_model(), windows_of(np.random.default_rng(2)).numpy()
-    np.testing.assert_allclose(
-        log_probabilities(model, windows)[::-1], log_probabilities(model, windows[::-1]), atol=1e-6
-    )
+    turned = log_probabilities(model, windows[::-1])
+    np.testing.assert_allclose(log_probabilities(model, windows)[::-1], turned, atol=1e-6)
 
 
 def write_folder(folder, model, record=None):
@@ -198,6 +197,7 @@ def test_skip_trigrams_of_a_head_with_set_weights_are_those_that_were_set():
     assert (found.token, found.position, found.last, found.windows) == (COMMA, -2, BUT, there.sum())
     attention = math.exp(SHARP) / (math.exp(SHARP) + 15)
     assert (found.score, found.attention) == (pytest.approx(SHARP), pytest.approx(attention, rel=1e-5))
+    assert found.shifts.raised[0] == (TOM, pytest.approx(3 * attention * (1 - held.shares[TOM]), rel=1e-4))
 
 
 def test_windows_that_excite_a_neuron_are_those_with_the_largest_activation():
@@ -212,7 +212,7 @@ def test_windows_that_excite_a_neuron_are_those_with_the_largest_activation():
     assert len(set(held.examples.story[shown])) == 4
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(-50, 50))
 def test_shifts_know_nothing_of_what_is_added_to_all_logits(seed, constant):
     held = HeldOutTables(random_model(), CORPUS)
@@ -233,7 +233,7 @@ def test_the_views_are_printed(tmp_path, corpus_file, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     command = ["tables", "--model", str(write_folder(tmp_path / "model", known_model())), "--corpus", corpus_file]
     assert main([*command, "--head", "0", "--most", "1"]) == 0
-    assert "head 0: ',' at −2 … ' but'  raises" in capsys.readouterr().out
+    assert "head 0: ',' at −2 … ' but'  raises ' Tom' +" in capsys.readouterr().out
     assert main([*command, "--neuron", "0", "--most", "2"]) == 0
     assert "neuron 0 is above 0.1 in" in capsys.readouterr().out
     assert main(command) == 0

@@ -127,7 +127,7 @@ def log_probabilities(
 ) -> Float[np.ndarray, "window token"]:
     """Logarithms (nats) of the probabilities of the next token, in batches, float32; `without` is out of `PARTS`."""
     with torch.inference_mode():
-        tokens = torch.as_tensor(windows, dtype=torch.long)
+        tokens = torch.as_tensor(np.ascontiguousarray(windows), dtype=torch.long)
         said = [model(part, without).log_softmax(-1) for part in torch.split(tokens, BATCH)]
     return torch.cat(said).numpy()
 

@@ -42,19 +42,24 @@ class OneLayerTables:
     @torch.inference_mode()
     def scores(self, head: int, last: int) -> Float[Tensor, "symbol"]:
         """Scores of a head for every symbol where `last` is the last token, as they enter the softmax."""
-        require("token", last, range(self.shape.vocabulary))
-        query = self._last[last] @ self._part(self.model.query, head)
-        keys = self.model.embedding @ self._part(self.model.key, head)
-        return keys @ query * len(query) ** -0.5
+        return self._scores(self._keys(head), head, last)
 
     @torch.inference_mode()
     def attention(self, head: int, windows: Int[Tensor, "window position"]) -> Float[Tensor, "window position"]:
         """Attention of a head to each position: softmax of the scores that the tables hold."""
-        symbols, found = self.model.symbols(windows), torch.empty(windows.shape)
+        symbols, found, keys = self.model.symbols(windows), torch.empty(windows.shape), self._keys(head)
         for last in sorted(set(windows[:, -1].tolist())):
             ends = windows[:, -1] == last
-            found[ends] = self.scores(head, last)[symbols[ends]].softmax(-1)
+            found[ends] = self._scores(keys, head, last)[symbols[ends]].softmax(-1)
         return found
+
+    def _keys(self, head: int) -> Float[Tensor, "symbol size"]:
+        return self.model.embedding @ self._part(self.model.key, head)
+
+    def _scores(self, keys: Float[Tensor, "symbol size"], head: int, last: int) -> Float[Tensor, "symbol"]:
+        require("token", last, range(self.shape.vocabulary))
+        query = self._last[last] @ self._part(self.model.query, head)
+        return keys @ query * len(query) ** -0.5
 
     @torch.inference_mode()
     def head_writes(self, head: int) -> Float[Tensor, "symbol width"]:
