@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optim_hunter.claim import UserError
+from optim_hunter.evidence.compare_command import VerdictsChanged, add_compare_command
 from optim_hunter.generality.command import add_generality_command
 from optim_hunter.stories.demo_command import add_demo_command
 from optim_hunter.stories.fit_command import add_fit_command
 from optim_hunter.stories.label_command import add_label_command
+from optim_hunter.stories.ladder_command import add_ladder_command
 from optim_hunter.stories.rules_command import add_rules_command
 from optim_hunter.stories.tables_command import add_tables_command
 from optim_hunter.stories.train_command import add_train_command
@@ -32,19 +34,21 @@ class BlocksFailed(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; a user's mistake ends in one line on stderr and exit code 2, a failed block in exit code 1."""
+    """Run a command; a user's mistake ends in one line and exit code 2, a failed block or a changed verdict in 1."""
     parser = argparse.ArgumentParser(prog="optim-hunter", description="Claims of interpretability papers as tests.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     report = commands.add_parser("report", help="make an HTML page from a ledger")
     report.add_argument("ledger", type=Path, help="ledger.json of a run")
     report.add_argument("-o", "--out", type=Path, help="the page (default: report.html beside the ledger)")
     report.set_defaults(run=lambda chosen: make_report(chosen.ledger, chosen.out))
+    add_compare_command(commands.add_parser("compare", help="tell what changed between two runs"))
     _add_notes_command(commands.add_parser("notes", help="run the code of a document and make its page"))
     add_generality_command(commands.add_parser("generality", help="run claims on a list of models, as one table"))
     add_fit_command(commands.add_parser("fit", help="fit the linear model of a word group to a corpus of stories"))
     add_label_command(commands.add_parser("label", help="answer the same question yourself, and see the scores"))
     add_demo_command(commands.add_parser("demo", help="write a page on which linear models can be explored"))
     add_rules_command(commands.add_parser("rules", help="read, judge, fit and extend books of readable rules"))
+    add_ladder_command(commands.add_parser("ladder", help="tell what each piece of machinery is worth, in nats"))
     add_train_command(commands.add_parser("train", help="train the one-layer model on a corpus of stories"))
     add_tables_command(commands.add_parser("tables", help="read the one-layer model as tables"))
     _add_store_commands(commands.add_parser("store", help="list what passes and fits showed, or prune it"))
@@ -54,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"optim-hunter: {error}", file=sys.stderr)
         return 2
-    except BlocksFailed as error:
+    except (BlocksFailed, VerdictsChanged) as error:
         print(f"optim-hunter: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as error:

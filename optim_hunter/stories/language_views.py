@@ -106,13 +106,13 @@ def held_out_views(
         for some in np.array_split(stories, -(-len(stories) // STORIES_AT_ONCE)):
             windows = held_out.of_stories(some)
             for view, found in said.items():
-                found.append(_said(engine, kept, linear, windows, view))
+                found.append(said_of(engine, kept, linear, windows, view))
                 advance(len(windows.labels))
         engine.close()
     return {view: np.concatenate(found) for view, found in said.items()}
 
 
-def _said(
+def said_of(
     engine: Engine, kept: KeptChoices, linear: LinearChooser, windows: Windows, view: str
 ) -> Float[np.ndarray, "window class"]:
     """What the model says of some windows, asked only if it is not kept."""
