@@ -1,0 +1,126 @@
+"""Two workers of pytest-xdist: the same ledger, nothing measured twice, ordinary tests as they were."""
+
+import json
+from importlib import resources
+
+import jsonschema
+import pytest
+from xdist.scheduler import EachScheduling, LoadScheduling
+
+from optim_hunter.scheduling import ModelScheduling, SchedulingByContent, model_of, scheduling
+
+pytest_plugins = ["pytester"]
+SCHEMA = json.loads((resources.files("optim_hunter.data") / "ledger.schema.json").read_text())
+CLAIMS = """
+import pytest
+from optim_hunter import Claim, Condition, Protocol, Verdict, claim
+from optim_hunter.tasks.regression import RegressionTask
+
+def define(name):
+    models = ("planted:kernel-regression", "planted:output-head")
+    protocol = Protocol("published", RegressionTask(examples=6), models=models)
+    return claim(Claim(
+        id=f"mine/{name}", statement="It holds.", source="a test", family="mine", needs={"answer"}, seeds="0-20",
+        conditions=(Condition("gain", "a number", "units", 1.0),), protocols=(protocol,),
+        controls={"planted:kernel-regression-twin": Verdict.SUPPORTED}, control_seeds="0-20"))
+
+def gain(observation):
+    return len(observation.shown["answer"].text) % 3 + (observation.episode.seed % 7) / 10
+
+@define("one")
+def test_one(observation):
+    return 2 + gain(observation)
+
+@define("two")
+def test_two(observation):
+    return 3 + gain(observation)
+"""
+
+
+def evidence(pytester, folder, *arguments, workers=False):
+    run = pytester.runpytest_subprocess if workers else pytester.runpytest_inprocess
+    run("-p", "no:cacheprovider", "-q", "--claims-store=none", "--claims-out", folder, *arguments)
+    ledger = json.loads((pytester.path / folder / "ledger.json").read_text())
+    jsonschema.validate(ledger, SCHEMA)
+    return ledger
+
+
+@pytest.mark.parametrize("selection", [(), ("-k", "verdict")], ids=["all", "verdicts"])
+def test_two_workers_write_the_same_ledger_and_measure_nothing_twice(pytester, selection):
+    pytester.makepyfile(test_mine=CLAIMS)
+    alone = evidence(pytester, "alone", *selection)
+    both = evidence(pytester, "both", *selection, "-n", "2", workers=True)
+    assert both["claims"] == alone["claims"]
+    assert both.get("exchanges") == alone.get("exchanges")
+    assert both["run"]["work"] == alone["run"]["work"]
+    assert all(work["tokens_run"] > 0 for work in alone["run"]["work"].values())
+    assert len(alone["run"]["work"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("item", "model"),
+    [
+        ("claims/a.py::test_a[smollm2-135m-corrected-17]", "smollm2-135m"),
+        ("claims/a.py::test_a[owner/name@0123-own task-verdict]", "owner/name@0123"),
+        ("claims/a.py::test_a[./a folder-published-3]@group", "./a folder"),
+        ("tests/a.py::test_a[one-two-three]", None),
+        ("tests/a.py::test_a", None),
+    ],
+)
+def test_an_item_s_id_names_its_model(item, model):
+    assert model_of(item) == model
+
+
+class Node:
+    """A worker that takes note of the items it is sent."""
+
+    def __init__(self):
+        self.sent, self.shutting_down = [], False
+
+    def send_runtest_some(self, indices):
+        self.sent += indices
+
+    def shutdown(self):
+        self.shutting_down = True
+
+
+def distributed(pytester, items, *arguments):
+    """The scheduling and, for each of two workers, the items that it is sent first."""
+    config = pytester.parseconfig("-n", "2", *arguments)
+    chosen = scheduling(LoadScheduling(config), config, None)
+    nodes = Node(), Node()
+    for node in nodes:
+        chosen.add_node(node)
+    for node in nodes:
+        chosen.add_node_collection(node, items)
+    chosen.schedule()
+    return chosen._chosen, [[items[index] for index in node.sent] for node in nodes]
+
+
+def seeds(model, count):
+    return [f"a.py::test_a[{model}-p-{seed}]" for seed in (*range(count), "verdict")]
+
+
+def test_a_model_is_measured_by_one_worker_verdicts_last_and_the_longest_first(pytester):
+    small, large, other = seeds("small", 3), seeds("large", 9), seeds("other", 4)
+    chosen, (one, two) = distributed(pytester, [*small, *large, *other])
+    assert isinstance(chosen, ModelScheduling)
+    assert one == large
+    assert two == other
+
+
+@pytest.mark.parametrize(("dist", "together"), [("load", False), ("loadfile", True)])
+def test_ordinary_tests_beside_claims_stay_together_where_that_was_asked_for(pytester, dist, together):
+    ordinary = [f"b.py::test_{number}" for number in range(4)]
+    chosen, _ = distributed(pytester, [*ordinary, *seeds("m", 9)], "--dist", dist)
+    scopes = {chosen._split_scope(item) for item in ordinary}
+    assert len(scopes) == (1 if together else 4)
+
+
+def test_without_claims_the_scheduling_is_the_one_that_was_asked_for(pytester):
+    chosen, _ = distributed(pytester, [f"b.py::test_{number}" for number in range(8)])
+    assert isinstance(chosen, LoadScheduling)
+    config = pytester.parseconfig("-n", "2")
+    assert isinstance(scheduling(LoadScheduling(config), config, None), SchedulingByContent)
+    each = EachScheduling(config)
+    assert scheduling(each, config, None) is each
