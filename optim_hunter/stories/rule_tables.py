@@ -30,7 +30,7 @@ def listing(book: RuleBook, gains: Sequence[Judged], windows: Windows) -> str:
         rule, gain = book.rules[place], gains[place]
         cells = rule.name, f"{shares[place]:.2%}", f"{MILLI * gain.effect:.2f}", _interval(gain, MILLI), rule.sentence
         table.add_row(*map(Text, cells))
-    return f"{_printed(table)}\n{len(book.rules)} rules; gain: what the loss on held-out stories rises by without it"
+    return f"{printed(table)}\n{len(book.rules)} rules; gain: what the loss on held-out stories rises by without it"
 
 
 def evaluation(book: RuleBook, gains: Sequence[Judged], shares: Sequence[Judged], windows: Windows) -> str:
@@ -45,7 +45,7 @@ def evaluation(book: RuleBook, gains: Sequence[Judged], shares: Sequence[Judged]
             gain.verdict.value, f"{share.effect:.2f}", _interval(share, 1), share.verdict.value,
         )  # fmt: skip
         table.add_row(*map(Text, cells))
-    return "\n".join([_printed(table), *_counts(gains, shares), _findings(book, gains, shares)])
+    return "\n".join([printed(table), *_counts(gains, shares), _findings(book, gains, shares)])
 
 
 def _counts(gains: Sequence[Judged], shares: Sequence[Judged]) -> list[str]:
@@ -98,7 +98,7 @@ def suggestions(found: Sequence[Suggestion], proposed: int, path: Path) -> str:
         f"{proposed} were proposed by the stories for fitting; the stories for choosing gave these gains, and p is "
         f"adjusted over all {proposed}. Next: optim-hunter rules accept {path} NAME, or refuse"
     )
-    return f"{_printed(table)}\n{note}" if found else f"nothing is suggested: of {proposed} proposed none gains"
+    return f"{printed(table)}\n{note}" if found else f"nothing is suggested: of {proposed} proposed none gains"
 
 
 def _by_gain(gains: Sequence[Judged]) -> list[int]:
@@ -113,7 +113,8 @@ def _interval(judged: Judged, scale: float) -> str:
     return f"{scale * judged.low:.2f} to {scale * judged.high:.2f}"
 
 
-def _printed(shown: RenderableType) -> str:
+def printed(shown: RenderableType) -> str:
+    """As text, without colours."""
     console = Console(width=WIDTH)
     with console.capture() as captured:
         console.print(shown)

@@ -11,13 +11,14 @@ from rich.console import Console
 from rich.progress import track
 
 from optim_hunter.claim import InvalidInstrument, UserError
-from optim_hunter.observe.store import write_whole
+from optim_hunter.observe.store import open_store, write_whole
 from optim_hunter.stories.rule_gains import judge_gains
 from optim_hunter.stories.rule_growth import accept, fit, refuse, suggest
 from optim_hunter.stories.rule_material import corpus_tokenizer, network_of, new_rule_book, read_material
 from optim_hunter.stories.rule_tables import evaluation, listing, rule_text, suggestions
 from optim_hunter.stories.rule_use import RuleUse
 from optim_hunter.stories.written import unwritable
+from optim_hunter.tasks.corpus import read_corpus
 from optim_hunter.tasks.rule_files import (
     packaged_groups,
     read_rule_book,
@@ -25,10 +26,12 @@ from optim_hunter.tasks.rule_files import (
     require_rule_book_place,
     written,
 )
-from optim_hunter.tasks.rules import RuleBook
+from optim_hunter.tasks.rules import RuleBook, rule_book_log_probabilities
 from optim_hunter.tasks.word_groups import word_group
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
     from optim_hunter.stories.rule_material import Material
 
 STDERR = Console(stderr=True)
@@ -99,7 +102,7 @@ def suggest_rules(chosen: Namespace) -> str:
 
 def accept_rules(chosen: Namespace) -> str:
     """Suggestions become rules."""
-    book = read_rule_book(chosen.book, corpus_tokenizer(chosen.corpus))
+    book, _ = _book(chosen)
     made = accept(book, chosen.names, chosen.renamed)
     _write(chosen.book, made)
     return f"{chosen.book}: {len(made.rules)} rules; optim-hunter rules fit {chosen.book} fits their shifts together"
@@ -107,10 +110,28 @@ def accept_rules(chosen: Namespace) -> str:
 
 def refuse_rules(chosen: Namespace) -> str:
     """Suggestions are put away."""
-    book = read_rule_book(chosen.book, corpus_tokenizer(chosen.corpus))
+    book, _ = _book(chosen)
     made = refuse(book, chosen.names)
     _write(chosen.book, made)
     return f"{chosen.book}: {len(made.refused)} conditions will not be suggested again"
+
+
+def predict_rules(chosen: Namespace) -> str:
+    """What is expected after a sentence, and why."""
+    from optim_hunter.stories.rule_prediction import prediction, said_by_linear_model, window_of
+
+    book, tokenizer = _book(chosen)
+    window, corpus = window_of(chosen.sentence, tokenizer), read_corpus(chosen.corpus)
+    try:
+        linear = said_by_linear_model(window, corpus, book, tokenizer, open_store(None))
+    except InvalidInstrument as error:
+        raise UserError(str(error)) from None
+    said = {
+        "rule book": rule_book_log_probabilities(book, window)[0],
+        "linear model": linear,
+        "one-layer model": network_of(tokenizer, book.group)(window)[0],
+    }
+    return prediction(window, book, tokenizer, said)
 
 
 def score_rules(chosen: Namespace) -> str:
@@ -136,13 +157,17 @@ def _require_page_place(out: Path) -> None:
 
 
 def _opened(chosen: Namespace) -> tuple[RuleBook, Material]:
-    """A book, by file or by group, and the windows that it is about."""
+    """A book and the windows that it is about."""
+    book, tokenizer = _book(chosen)
+    return book, read_material(chosen.corpus, book.group, tokenizer)
+
+
+def _book(chosen: Namespace) -> tuple[RuleBook, Tokenizer]:
+    """A book, by file or by group, and the tokenizer that it is for."""
     tokenizer, path = corpus_tokenizer(chosen.corpus), Path(chosen.book)
     if not path.exists() and path.suffix != ".json":
-        book = read_rule_book_of_group(str(chosen.book), tokenizer)
-    else:
-        book = read_rule_book(path, tokenizer)
-    return book, read_material(chosen.corpus, book.group, tokenizer)
+        return read_rule_book_of_group(str(chosen.book), tokenizer), tokenizer
+    return read_rule_book(path, tokenizer), tokenizer
 
 
 def _write(path: Path, book: RuleBook) -> None:

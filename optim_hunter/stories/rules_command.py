@@ -15,6 +15,7 @@ EXAMPLES = """\
 examples:
   optim-hunter rules list conjunctions
   optim-hunter rules show conjunctions comma-1
+  optim-hunter rules predict conjunctions "Tom wanted to play with the ball in the park,"
   optim-hunter rules new conjunctions mine.json
   optim-hunter rules suggest mine.json
   optim-hunter rules accept mine.json comma-1
@@ -31,6 +32,7 @@ VERBS = {
     "suggest": "find rules that the book lacks and the one-layer model knows",
     "accept": "take suggested rules into the book",
     "refuse": "put suggested rules away for good",
+    "predict": "a sentence: the rules that fire, and what rule book, linear model and one-layer model expect",
     "score": "how much of the one-layer model packaged books know, against their number of rules",
 }
 
@@ -48,10 +50,11 @@ def add_rules_command(parser: argparse.ArgumentParser) -> None:
             metavar="FILE",
             help="stories that the book is about: .txt or .gz, <|endoftext|> between them (default: the packaged ones)",
         )
-    for name in ("list", "show", "evaluate", "fit"):
+    for name in ("list", "show", "evaluate", "fit", "predict"):
         one[name].add_argument("book", metavar="BOOK", help="a file, or a group that has a packaged book")
     for name in ("suggest", "accept", "refuse"):
         one[name].add_argument("book", metavar="FILE", type=Path, help="a rule book, which is changed")
+    one["predict"].add_argument("sentence", metavar="SENTENCE", help="of 16 tokens or more, up to before the word")
     one["show"].add_argument("name", metavar="NAME", help="of the rule")
     for name in ("accept", "refuse"):
         one[name].add_argument("names", metavar="NAME", nargs="+", help="of the suggestions")
