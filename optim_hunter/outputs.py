@@ -39,6 +39,10 @@ class RunFolder:
     def finish(self) -> None:
         """Keep the evidence alone: nobody will go on with this run."""
         shutil.rmtree(self.measured)
+        self.leave()
+
+    def leave(self) -> None:
+        """Let another process go on with this run."""
         self._lock.close()
 
 

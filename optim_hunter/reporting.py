@@ -117,6 +117,8 @@ class ReportingPlugin:
             self.ledger.finish(complete)
             if complete:
                 self.folder.finish()
+            else:
+                self.folder.leave()
         yield
         page = Path(self.config.getoption("htmlpath", None) or "")
         if self.ledger is not None and page.is_file():

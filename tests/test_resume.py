@@ -58,7 +58,8 @@ def start(folder, *arguments):
 
 
 def measured(folder):
-    return sum(path.read_bytes().count(b'"number"') for path in folder.glob(f"reports/*/{UNFINISHED}/*.jsonl"))
+    files = folder.glob(f"reports/2*/{UNFINISHED}/*.jsonl")
+    return sum(path.read_bytes().count(b'"number"') for path in files)
 
 
 def wait_for(process, folder, numbers):
@@ -155,52 +156,59 @@ def test_a_stopped_run_leaves_a_page_that_marks_what_is_unfinished(folder, unint
 PLAN = {"cases": [["mine/holds", "m", "published", [0, 1]]]}
 
 
-def test_two_runs_of_one_second_have_two_folders(tmp_path):
-    one, two = (open_run_folder(tmp_path / "reports", None, PLAN, ["claims"]) for _ in range(2))
+@pytest.fixture
+def opened(tmp_path):
+    """Open folders of runs, and let go of all of them in the end."""
+    folders = []
+
+    def open_folder(named=None, plan=PLAN, arguments=("claims",)):
+        folders.append(open_run_folder(tmp_path / "reports", named and str(tmp_path / named), plan, arguments))
+        return folders[-1]
+
+    yield open_folder
+    for folder in folders:
+        folder.leave()
+
+
+def test_two_runs_of_one_second_have_two_folders(opened, tmp_path):
+    one, two = opened(), opened()
     assert one.path != two.path
     assert (tmp_path / "reports/latest").resolve() == two.path
 
 
-def test_a_run_whose_process_is_gone_is_gone_on_with_and_no_other(tmp_path):
-    gone = open_run_folder(tmp_path, None, PLAN, ["claims"])
-    gone._lock.close()
-    living = open_run_folder(tmp_path, None, PLAN, ["-k", "holds"])
-    assert not open_run_folder(tmp_path, None, PLAN, ["-x", "claims"]).resumed
-    assert not open_run_folder(tmp_path, None, {"cases": []}, ["claims"]).resumed
-    again = open_run_folder(tmp_path, None, PLAN, ["claims"])
+def test_a_run_whose_process_is_gone_is_gone_on_with_and_no_other(opened):
+    gone = opened()
+    gone.leave()
+    assert not opened(arguments=["-x", "claims"]).resumed
+    assert not opened(plan={"cases": []}).resumed
+    again = opened()
     assert (again.path, again.resumed) == (gone.path, True)
-    assert not open_run_folder(tmp_path, None, PLAN, ["claims"]).resumed
-    assert living.path.exists()
+    assert not opened().resumed, "it lives"
 
 
-def named(tmp_path, plan=PLAN):
-    return open_run_folder(tmp_path / "reports", str(tmp_path / "mine"), plan, ["claims"])
+def test_a_named_folder_is_gone_on_with_whatever_the_arguments(opened):
+    opened("mine").leave()
+    assert opened("mine", arguments=["claims", "-v"]).resumed
 
 
-def test_a_named_folder_is_gone_on_with_whatever_the_arguments(tmp_path):
-    named(tmp_path)._lock.close()
-    again = open_run_folder(tmp_path / "reports", str(tmp_path / "mine"), PLAN, ["claims", "-v"])
-    assert again.resumed
-
-
-def test_a_named_folder_is_refused_while_its_run_lives_or_where_it_is_of_other_claims(tmp_path):
-    run = named(tmp_path)
+def test_a_named_folder_is_refused_while_its_run_lives_or_where_it_is_of_other_claims(opened):
+    run = opened("mine")
     with pytest.raises(UserError, match="is being written by a run that goes on"):
-        named(tmp_path)
-    run._lock.close()
+        opened("mine")
+    run.leave()
     with pytest.raises(UserError, match=r"holds an unfinished run of other claims, options or code \(pytest claims\)"):
-        named(tmp_path, {"cases": []})
+        opened("mine", plan={"cases": []})
 
 
-def test_evidence_is_never_overwritten(tmp_path):
-    run = named(tmp_path)
+def test_evidence_is_never_overwritten(opened):
+    run = opened("mine")
     (run.path / "ledger.json").write_text('{"run": {"finished": "2026-01-01"}}')
     run.finish()
     with pytest.raises(UserError, match="holds the evidence of another run: name another folder"):
-        named(tmp_path)
+        opened("mine")
 
 
-def test_a_place_that_cannot_be_written_is_refused(tmp_path):
+def test_a_place_that_cannot_be_written_is_refused(opened, tmp_path):
     (tmp_path / "mine").write_text("a file")
     with pytest.raises(UserError, match=r"no evidence can be written to .*mine \(.+\): name another folder"):
-        named(tmp_path)
+        opened("mine")
