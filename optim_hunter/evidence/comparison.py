@@ -80,8 +80,9 @@ class Comparison:
 
     @property
     def changed(self) -> tuple[Pair, ...]:
-        """Pairs of which there is something to say, changed verdicts first."""
-        return tuple(sorted((pair for pair in self.pairs if pair.changed), key=lambda pair: not pair.verdict_changed))
+        """Pairs of which there is something to say, changed verdicts first, controls last."""
+        told = [pair for pair in self.pairs if pair.changed]
+        return tuple(sorted(told, key=lambda pair: (not pair.verdict_changed, pair.either["control"])))
 
     @property
     def verdicts_changed(self) -> int:
