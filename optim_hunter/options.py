@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import pytest
@@ -43,3 +44,11 @@ def option(config: pytest.Config, name: str) -> Any:
     if value is None and name in INI_OPTIONS:
         value = config.getini(f"claims_{name}") or None
     return value
+
+
+def again(config: pytest.Config, nodeid: str, model: str) -> str:
+    """The command that runs an item of a model again, with whatever of its choices this run was given."""
+    chosen = {name: option(config, name) for name in ("seeds", "device", "dtype", "corpus")}
+    options = {"model": model if option(config, "model") else None, **chosen}
+    stated = [f"--claims-{name}={value}" for name, value in options.items() if value is not None]
+    return shlex.join(["pytest", nodeid, *stated])

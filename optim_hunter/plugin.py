@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import gc
-import shlex
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from optim_hunter.cases import Case, asked_for, cases_of, claims_controlled_by, 
 from optim_hunter.claim import Claim, UserError, Verdict, check_partners, parse_seeds
 from optim_hunter.items import ENTRY, SEED, VERDICT, case_of, junit_properties, sort_items
 from optim_hunter.lock import LOCK, register
-from optim_hunter.options import option, pytest_addoption
+from optim_hunter.options import again, option, pytest_addoption
 from optim_hunter.outcomes import Invalid, Missing, Refuted, seed_outcome
 from optim_hunter.outputs import UNFINISHED
 from optim_hunter.registration import Expectation, Registrations, read_registrations
@@ -117,7 +116,7 @@ class ClaimsPlugin:
                 item.add_marker(pytest.mark.cpu)
             case, seed = case_of(item)
             if case is not None and seed is None:
-                self.again[case.key] = f"pytest {shlex.quote(item.nodeid)}"
+                self.again[case.key] = again(self.config, item.nodeid, case.model)
                 self._expect(item, case)
 
     def _expect(self, item: pytest.Item, case: Case) -> None:

@@ -59,7 +59,8 @@ def along_the_depth(labels: Sequence[str], mean: Estimate, unit: str, example: O
         if example is not None:
             dots = _hollow(layers, [example[index] for index in chosen], colour)
             traces.append({**dots, "showlegend": False, **side})
-    axis = {"title": {"text": "layer"}, "dtick": 1 if len(labels) <= 2 * FEW else 4}
+    shown = range(0, max(layer for _, layer in places) + 1, 1 if len(labels) <= 2 * FEW else 4)
+    axis = {"title": {"text": "layer"}, "tickvals": list(shown)}
     return figure_of(traces, _upright(unit) | {"xaxis": axis, "scattermode": "group", "barmode": "group"})
 
 

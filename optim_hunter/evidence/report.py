@@ -35,6 +35,8 @@ class ReportRow:
     anchor: str
     figures: list[tuple[str, str]] = field(default_factory=list)
     """Key and title of each figure."""
+    beside: list[tuple[str, str]] = field(default_factory=list)
+    """The same of what decides nothing."""
 
     @property
     def seeds(self) -> dict[str, Any]:
@@ -165,9 +167,10 @@ def _cases(claims: Iterable[Entry]) -> tuple[list[ReportRow], dict[str, Figure]]
     figures: dict[str, Figure] = {}
     for index, entry in enumerate(entry for entries in order.values() for entry in entries):
         case = ReportRow(entry, _anchor(entry, index))
-        for titled in _titled_figures(entry):
-            case.figures.append((titled.key, titled.title))
-            figures[titled.key] = titled.figure
+        own = [_own(shown) for shown in entry["figures"]]
+        for place, group in ((case.figures, _strips(entry, True) + own), (case.beside, _strips(entry, False))):
+            place += [(titled.key, titled.title) for titled in group]
+            figures |= {titled.key: titled.figure for titled in group}
         cases.append(case)
     return cases, figures
 
@@ -187,14 +190,14 @@ def _anchor(entry: Entry, index: int) -> str:
     return f"{re.sub('[^a-z0-9]+', '-', words)}-{index + 1}"
 
 
-def _titled_figures(entry: Entry) -> list[Titled]:
-    """The strips of the seeds, then the claim's own figures; the page shows their titles as captions."""
-    strips = [
+def _strips(entry: Entry, decides: bool) -> list[Titled]:
+    """The strips of the seeds for the conditions, or for what is shown beside them, with their captions."""
+    return [
         Titled(f"{_every_seed(condition)}: {condition['quantity']}", seed_strip(entry, condition))
         for condition in entry["conditions"]
-        if any(condition["name"] in row.get("values", {}) for row in entry["numbers"])
+        if condition["decides"] is decides
+        and any(condition["name"] in row.get("values", {}) for row in entry["numbers"])
     ]
-    return strips + [_own(shown) for shown in entry["figures"]]
 
 
 def _own(shown: Mapping[str, Any]) -> Titled:
