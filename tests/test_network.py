@@ -154,7 +154,7 @@ def test_a_rule_gains_in_both_corpora_and_is_used_by_the_network_that_heeds_it()
 def test_of_no_window_in_which_a_rule_fires_all_sums_are_zero():
     none = np.zeros((0, 5))
     observation = RuleObservation(0, CONJUNCTIONS, 7, np.zeros(0, int), np.arange(5.0), none, none, none,
-                                  np.zeros((3, 0, 5)), ("a", "b", "c"))  # fmt: skip
+                                  np.zeros((3, 0, 5)), np.zeros((3, 0, 5)), ("a", "b", "c"))  # fmt: skip
     for measure, expected in ((rule_gain, [0, 0]), (rule_use, [0, 0]), (rule_frequency, [0, 7])):
         np.testing.assert_array_equal(measure(observation), expected)
 

@@ -40,13 +40,21 @@ def rule_frequency(observation: RuleObservation) -> Float[np.ndarray, "2"]:
 def rule_use(observation: RuleObservation) -> Float[np.ndarray, "2"]:
     """How far the network's log-probabilities move with the rule's token, along the rule's shifts; and by the rule.
 
-    The first is what they lose when the token is replaced (mean over the replacements, centred over the group) times
-    the rule's centred shifts, the second the shifts' own squared length, both summed over the windows in which it
-    fires: their ratio is the share of the rule's shift that the network makes.
+    The first is what they lose along the rule's shifts (centred over the group) when the token is replaced, mean over
+    the replacements, less what all other rules of the book say of the same replacement; the second the shifts' own
+    squared length. Both are summed over the windows in which the rule fires: their ratio is the share of the rule's
+    shift that the network makes.
     """
     shifts = observation.shifts - observation.shifts.mean()
-    moved = observation.kept - observation.replaced.mean(0)
-    return np.array([((moved - moved.mean(1, keepdims=True)) @ shifts).sum(), len(moved) * (shifts @ shifts)])
+    size = len(observation.labels) * (shifts @ shifts)
+    moved, by_book = (
+        ((kept - replaced.mean(0)) @ shifts).sum()
+        for kept, replaced in (
+            (observation.kept, observation.replaced),
+            (observation.book, observation.book_replaced),
+        )
+    )
+    return np.array([moved - (by_book - size), size])
 
 
 def _intact(observation: AblatedPartObservation) -> Float[np.ndarray, "window"]:

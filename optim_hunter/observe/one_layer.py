@@ -55,7 +55,7 @@ class RuleObservation:
 
     `shifts` are the rule's (nats). Log-probabilities (nats, normalised over the group) of the rule book as it is
     (`book`) and without the rule (`without`), and of the network in the windows as they are (`kept`) and with each of
-    `replacements` in the place of the rule's token (`replaced`).
+    `replacements` in the place of the rule's token (`replaced`); `book_replaced` is what the book says of these.
     """
 
     seed: int
@@ -67,6 +67,7 @@ class RuleObservation:
     without: Float[np.ndarray, "fired class"]
     kept: Float[np.ndarray, "fired class"]
     replaced: Float[np.ndarray, "replacement fired class"]
+    book_replaced: Float[np.ndarray, "replacement fired class"]
     replacements: tuple[str, ...]
 
 
@@ -212,7 +213,7 @@ class RuleWatcher:
         fired = conditions_met([rule.condition], book.place, windows.tokens).toarray()[:, 0]
         tokens, without = windows.tokens[fired], replace(book, rules=tuple(one for one in book.rules if one != rule))
         met = places_met(rule, book.place, tokens)
-        found = [self.chooser.said(with_token(tokens, met, book.place[other])) for other in self.replacements]
+        shown = [with_token(tokens, met, book.place[other]) for other in self.replacements]
         return RuleObservation(
             seed=seed,
             group=book.group,
@@ -222,7 +223,8 @@ class RuleWatcher:
             book=rule_book_log_probabilities(book, tokens),
             without=rule_book_log_probabilities(without, tokens),
             kept=self.chooser.said(tokens),
-            replaced=np.array(found),
+            replaced=np.array([self.chooser.said(one) for one in shown]),
+            book_replaced=np.array([rule_book_log_probabilities(book, one) for one in shown]),
             replacements=self.replacements,
         )
 
