@@ -99,13 +99,14 @@ def make_ladder(asked: Asked) -> str:
 
 
 def _one_layer(asked: Asked, corpus: Corpus, without: str | None, console: Console) -> OneLayerModel:
-    """The packaged model where it is this one, else one that is trained into the folder, with a progress of its own."""
+    """The packaged model where it is this one, else one trained as it was into the folder, with a progress of its own."""
     packaged = load_one_layer()
     if without is None and packaged.record.get("corpus", {}).get("sha256") == corpus.sha256:
         return packaged
     folder = asked.out / ("one-layer" if without is None else f"one-layer-without-{without}")
     console.print(Text(f"training {folder}, unless it is there"), soft_wrap=True)
-    make_training(folder, asked.corpus, 0, None, without)
+    recipe = packaged.record["question"]["recipe"]
+    make_training(folder, asked.corpus, recipe["seed"], recipe["epochs"], without)
     return load_one_layer(folder)
 
 
