@@ -45,11 +45,10 @@ class Pair:
     @property
     def overlap(self) -> bool | None:
         """Whether the two intervals of the effect share a value; None where one of them is lacking."""
-        intervals = [one and one["interval"] for one in (self.before, self.after)]
-        if None in intervals:
+        ours, theirs = (one["interval"] if one else None for one in (self.before, self.after))
+        if ours is None or theirs is None:
             return None
-        (low, high), (other_low, other_high) = intervals
-        return bool(low <= other_high and other_low <= high)
+        return bool(ours[0] <= theirs[1] and theirs[0] <= ours[1])
 
     @property
     def effect_changed(self) -> bool:
