@@ -1,5 +1,7 @@
 """A rule book keeps on another corpus what it gains."""
 
+import pytest
+
 from fixtures.held_out import OF_THE_NETWORK, QUICK, SOURCE
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.measures.choices import summed_loss_lead
@@ -47,6 +49,7 @@ RULES_GENERALISE = Claim(
 )
 
 
+@pytest.mark.slow  # it says nothing of the packaged corpus
 @claim(RULES_GENERALISE)
 def test_rules_generalise(observation):
     return {

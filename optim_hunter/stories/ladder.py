@@ -99,7 +99,7 @@ def make_ladder(asked: Asked) -> str:
 
 
 def _one_layer(asked: Asked, corpus: Corpus, without: str | None, console: Console) -> OneLayerModel:
-    """The packaged model where it is this one, else one trained as it was into the folder; it tells its own progress."""
+    """The packaged model where it is this one, else one trained as it was into the folder, telling its own progress."""
     packaged = load_one_layer()
     if without is None and packaged.record.get("corpus", {}).get("sha256") == corpus.sha256:
         return packaged
