@@ -3,7 +3,6 @@
 import hashlib
 import html
 import json
-import math
 import os
 import re
 import shutil
@@ -11,16 +10,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from browser import browsing, find_chromium
-from hypothesis import given
-from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
-from scipy import stats
 from scipy.special import log_softmax
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
@@ -32,15 +27,19 @@ from optim_hunter.cli import main
 from optim_hunter.models import linear_path
 from optim_hunter.stories import fit
 from optim_hunter.stories.fitted_folder import read_fitted_folder
-from optim_hunter.stories.held_out_scores import mean_by_story
-from optim_hunter.stories.unfinished_fit import Question, clear, is_finished, mark
 from optim_hunter.tasks.corpus import SEPARATOR
 from optim_hunter.tasks.held_out import split_stories
 from optim_hunter.tasks.planted_stories import planted_corpus
 
 STORIES = planted_corpus("planted:comma-raises-but").stories
+
+
 GROUP = (" and", " but", " for", " so", " or")
+
+
 WRITTEN = {"weights.safetensors", "tokenizer.json", "summary.json", "fit.html"}
+
+
 STALLED = """
 import sys, time
 import optim_hunter.models.linear_path as path
@@ -201,7 +200,10 @@ OWN = {
 }
 """Folders with files of the user's own."""
 
+
 LATIN = "caf\xe9".encode("latin-1")
+
+
 MISTAKES = [
     (["--group", "conjunction"], "did you mean conjunctions"),
     (["--group", "and,but,and"], "'and' is in it twice"),
@@ -283,32 +285,6 @@ def test_a_fit_that_lost_a_file_says_what_to_do_here(fitted, corpus, tmp_path, c
     assert "give a folder" not in line
 
 
-def test_nothing_but_what_a_fit_left_is_tidied_away(tmp_path):
-    files = {
-        "weights.0123456789ab.unfinished": False, "weights.0123456789AB.unfinished": True, "draft.unfinished": True,
-        "unfinished/question.json": False, "unfinished/ab/kept": False, "summary.json": True,
-    }  # fmt: skip
-    for name in files:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    (tmp_path / "fit.0123456789ab.unfinished").mkdir()
-    clear(tmp_path)
-    assert {name: (tmp_path / name).exists() for name in files} == files
-    assert (tmp_path / "fit.0123456789ab.unfinished").is_dir()
-
-
-def test_what_a_kill_leaves_before_a_fit_is_marked_as_begun_stops_no_fit(tmp_path):
-    question = Question("0" * 64, GROUP, "engine")
-    (tmp_path / "unfinished").mkdir()
-    (tmp_path / "unfinished" / "question.0123456789ab.unfinished").touch()
-    assert not is_finished(tmp_path, question, None)
-    (tmp_path / "unfinished" / "notes.txt").touch()
-    with pytest.raises(UserError, match=r"holds notes\.txt, but no fit"):
-        is_finished(tmp_path, question, None)
-    mark(tmp_path, question)
-    assert not is_finished(tmp_path, question, None)
-
-
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -334,14 +310,6 @@ def test_a_finished_fit_of_another_version_is_not_taken_for_this_one(fitted, cor
     assert main([*command, str(fitted)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "holds the fit of another version of this program: name another folder with --out" in line
-
-
-def test_an_unfinished_fit_of_another_version_is_begun_anew(tmp_path):
-    ours, older = (Question("a" * 64, ("and", "but"), engine) for engine in ("this", "older"))
-    mark(tmp_path, older)
-    assert not is_finished(tmp_path, ours, None)
-    with pytest.raises(UserError, match="unfinished fit of another group or corpus"):
-        is_finished(tmp_path, replace(ours, corpus_sha256="b" * 64), None)
 
 
 def test_a_language_model_is_asked_about_the_same_windows(corpus, fitted, capsys):
@@ -425,24 +393,3 @@ def test_a_damaged_folder_is_not_read(fitted, tmp_path, damage, said):
     damage(copy)
     with pytest.raises(UserError, match=said):
         read_fitted_folder(copy)
-
-
-@given(st.lists(st.lists(st.floats(-5, 5), min_size=1, max_size=4), min_size=2, max_size=8), st.integers(2, 4))
-def test_windows_of_a_story_are_no_independent_evidence(stories, times):
-    """The mean is that of the windows; to say each window several times makes no interval narrower."""
-
-    def of(copies):
-        values = np.array([value for story in stories for value in story * copies])
-        return mean_by_story(values, np.repeat(np.arange(len(stories)), [len(story) * copies for story in stories]))
-
-    once, repeated = of(1), of(times)
-    assert once.mean == pytest.approx(np.mean([value for story in stories for value in story]))
-    assert (repeated.low, repeated.high) == pytest.approx((once.low, once.high), abs=1e-9)
-    assert once.low <= once.mean <= once.high
-
-
-def test_a_window_a_story_is_the_interval_of_student():
-    values = np.random.default_rng(0).normal(size=30)
-    found = mean_by_story(values, np.arange(30)[::-1])
-    known = stats.t.interval(0.9, 29, values.mean(), values.std(ddof=1) / math.sqrt(30))
-    assert (found.low, found.high) == pytest.approx(known)
