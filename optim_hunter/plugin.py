@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gc
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -223,15 +222,6 @@ class ClaimsPlugin:
         for line in done.lines():
             self._print(line)
         return True
-
-    @pytest.hookimpl(wrapper=True, specname="pytest_runtestloop")
-    def pytest_spare_items(self) -> Generator[None, Any, Any]:
-        """Items live as long as their session: looking through them for garbage took a quarter of a run from the store."""
-        gc.freeze()
-        try:
-            return (yield)
-        finally:
-            gc.unfreeze()
 
     # items
 
