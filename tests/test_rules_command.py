@@ -51,6 +51,11 @@ def test_from_an_empty_book_to_verdicts(call, tmp_path):
     assert read(tmp_path / "fitted.json")["rules"][0]["shifts"][" but"] > 0.5
     assert "the-comma" in call("list", "fitted.json")[1]
     assert "1 before the word: ','" in call("show", "fitted.json", "the-comma")[1]
+    printed = call(
+        "predict", "fitted.json", "Once saw ran hid ball tree cat dog bird cake lake red big sun moon jump,"
+    )[1]
+    assert "the-comma" in printed
+    assert "one-layer model" in printed
     printed = call("evaluate", "fitted.json")[1]
     assert "in the corpus: 1 supported" in printed
     assert "in the network: 1 supported" in printed
@@ -66,6 +71,7 @@ REFUSED = [
     (("accept", "book.json", "comma"), "no suggestion 'comma'"),
     (("refuse", "book.json", "comma"), "no suggestion 'comma'"),
     (("suggest", "book.json", "--most", "0"), "ask for one suggestion or more"),
+    (("predict", "book.json", "Tom saw"), "the sentence has"),
     (("score", "none", "-o", "stories.txt"), "is no such page"),
 ]
 
