@@ -18,6 +18,7 @@ def call(tmp_path, monkeypatch, capsys):
     corpus = f"\n{SEPARATOR}\n".join(planted_corpus(300).stories)
     (tmp_path / "stories.txt").write_text(corpus, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPTIM_HUNTER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(rules, "network_of", planted_network)
 
     def call(*arguments):
