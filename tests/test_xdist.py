@@ -2,6 +2,7 @@
 
 import json
 from importlib import resources
+from types import SimpleNamespace
 
 import jsonschema
 import pytest
@@ -74,6 +75,8 @@ def test_an_item_s_id_names_its_model(item, model):
 class Node:
     """A worker that takes note of the items it is sent."""
 
+    gateway = SimpleNamespace(id="one of two")
+
     def __init__(self):
         self.sent, self.shutting_down = [], False
 
@@ -86,7 +89,7 @@ class Node:
 
 def distributed(pytester, items, *arguments):
     """The scheduling and, for each of two workers, the items that it is sent first."""
-    config = pytester.parseconfig("-n", "2", *arguments)
+    config = pytester.parseconfig("--tx", "2*popen", *arguments)
     chosen = scheduling(LoadScheduling(config), config, None)
     nodes = Node(), Node()
     for node in nodes:
@@ -120,7 +123,7 @@ def test_ordinary_tests_beside_claims_stay_together_where_that_was_asked_for(pyt
 def test_without_claims_the_scheduling_is_the_one_that_was_asked_for(pytester):
     chosen, _ = distributed(pytester, [f"b.py::test_{number}" for number in range(8)])
     assert isinstance(chosen, LoadScheduling)
-    config = pytester.parseconfig("-n", "2")
+    config = pytester.parseconfig("--tx", "2*popen")
     assert isinstance(scheduling(LoadScheduling(config), config, None), SchedulingByContent)
     each = EachScheduling(config)
     assert scheduling(each, config, None) is each
