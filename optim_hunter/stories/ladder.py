@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -87,15 +88,13 @@ def make_ladder(asked: Asked) -> str:
         material = Material(asked, corpus, open_store(asked.store), told)
         beside = [material.open(name) for name in models]
     write_files(asked.out, {QUESTION: question.as_json})
+    rungs = Rungs(asked.out, question)
+    with climbing(material, rungs, console) as climb:
+        counted, read = climb.counted_and_linear(), climb.language_models(beside)
     trained = {name: _one_layer(asked, corpus, without, console) for name, without in VARIANTS.items()}
-    with FitProgress(console) as told:
-        try:
-            found = Climb(material, Rungs(asked.out, question), told).found(trained, beside)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"stopped at {told.step}: {KEPT}") from None
-        except InvalidInstrument as error:
-            raise UserError(str(error)) from None
-    return _write(asked.out, material, found)
+    with climbing(material, rungs, console) as climb:
+        networks = climb.networks(trained)
+    return _write(asked.out, material, counted | networks | read)
 
 
 def _one_layer(asked: Asked, corpus: Corpus, without: str | None, console: Console) -> OneLayerModel:
@@ -157,29 +156,55 @@ class Material:
         return next_tokens(self.tokenizer, self.corpus, getattr(self.first.split, name), self.first.task.context)
 
 
+@contextmanager
+def climbing(material: Material, rungs: Rungs, console: Console) -> Iterator[Climb]:
+    """Rungs are made within, with their progress on a console.
+
+    Raises:
+        UserError: a fit or a pass cannot be believed.
+        KeyboardInterrupt: with what to say.
+    """
+    with FitProgress(console) as told:
+        try:
+            yield Climb(material, rungs, told)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"stopped at {told.step}: {KEPT}") from None
+        except InvalidInstrument as error:
+            raise UserError(str(error)) from None
+
+
 class Climb:
     """Makes the rungs one after the other; what is kept is not made again."""
 
     def __init__(self, material: Material, rungs: Rungs, told: FitProgress) -> None:
         self.material, self.rungs, self.told = material, rungs, told
 
-    def found(
-        self, trained: Mapping[str, OneLayerModel], beside: Sequence[LanguageModel]
-    ) -> dict[str, dict[str, Losses]]:
-        """Losses by rung and question, from the least machinery to the most."""
+    def counted_and_linear(self) -> dict[str, dict[str, Losses]]:
+        """Losses by rung and question of all that looks at tokens one by one, or at a few of them together."""
         vocabulary = self.material.tokenizer.get_vocab_size()
         made = {"uniform": self._of_all("uniform", lambda: uniform(vocabulary))}
         for name, order in NGRAMS.items():
-            make = partial(lambda order: ngrams(self.material.fitting, self.material.tokenizer, order), order)
-            made[name] = self._of_all(name, make)
+            made[name] = self._of_all(name, partial(ngrams, self.material.fitting, self.material.tokenizer, order))
         made[LINEAR] = self._of_all(LINEAR, self._linear)
         made[LINEAR_OF_GROUP] = self._kept(LINEAR_OF_GROUP, "", self._linear_of_groups)
-        for name, model in trained.items():
-            say = partial(log_probabilities, model)
-            made[name] = self._of_all(name, partial(lambda say: say, say), str(model.record["files"]))
-        for language in beside:
-            made[language.name] = self._kept(language.name, language.fingerprint, partial(self._language, language))
         return made
+
+    def networks(self, trained: Mapping[str, OneLayerModel]) -> dict[str, dict[str, Losses]]:
+        """The same of one-layer models."""
+
+        def said_by(model: OneLayerModel) -> Say:
+            return partial(log_probabilities, model)
+
+        return {
+            name: self._of_all(name, partial(said_by, model), str(model.record["files"]))
+            for name, model in trained.items()
+        }
+
+    def language_models(self, models: Sequence[LanguageModel]) -> dict[str, dict[str, Losses]]:
+        """The same of language models, which answer for the words of groups alone."""
+        return {
+            model.name: self._kept(model.name, model.fingerprint, partial(self._language, model)) for model in models
+        }
 
     def _of_all(self, rung: str, make: Callable[[], Say], made_of: str = "") -> dict[str, Losses]:
         """The losses of a model of all tokens, on every question."""
