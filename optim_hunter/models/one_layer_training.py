@@ -19,6 +19,9 @@ from optim_hunter.tasks.next_tokens import NextTokens
 TOKEN, POSITION = "token", "position"
 """Names of what the embeddings of symbols have in common while the model is trained."""
 
+MOMENTS = ("exp_avg", "exp_avg_sq")
+"""Torch's names of what Adam keeps of the gradients."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -83,11 +86,10 @@ class Training:
                 weights.copy_(weights.half())
 
     def arrays(self) -> dict[str, Float[Tensor, "..."]]:
-        """Weights, and both moments of their gradients."""
+        """Weights, and both moments of their gradients; a step must have been made."""
         kept = {f"weights/{name}": weights.detach() for name, weights in self._names.items()}
         for name, weights in self._names.items():
-            moments = self._optimiser.state[weights]
-            kept |= {f"{moment}/{name}": moments[moment] for moment in ("exp_avg", "exp_avg_sq") if moments}
+            kept |= {f"{moment}/{name}": self._optimiser.state[weights][moment] for moment in MOMENTS}
         return kept
 
     def restore(self, step: int, arrays: Mapping[str, Tensor]) -> None:
@@ -99,7 +101,7 @@ class Training:
         with torch.no_grad():
             for name, weights in self._names.items():
                 weights.copy_(arrays[f"weights/{name}"])
-                moments = {moment: arrays[f"{moment}/{name}"].clone() for moment in ("exp_avg", "exp_avg_sq")}
+                moments = {moment: arrays[f"{moment}/{name}"].clone() for moment in MOMENTS}
                 self._optimiser.state[weights] = {"step": torch.tensor(float(step)), **moments}
         self.step = step
 

@@ -77,7 +77,10 @@ def make_training(out: Path, corpus: str | None, seed: int, epochs: float | None
         return f"{out} holds this training already; nothing was done\n{_summary(out, read_record(out))}"
     require_writable(out, out, OTHER)
     with FitProgress(Console(stderr=True)) as told:
-        return _train(_Asked(text, out, question, told))
+        try:
+            return _train(_Asked(text, out, question, told))
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"stopped at {told.step}: the same command goes on from what is kept") from None
 
 
 def _recipe(seed: int, epochs: float | None) -> Recipe:
@@ -107,10 +110,7 @@ def _train(asked: _Asked) -> str:
     model = OneLayerModel(shape, tokenizer, torch.Generator().manual_seed(asked.question.recipe.seed))
     training = Training(model, parts["fitting"], asked.question.recipe)
     clock = _Clock(go_on(asked.out, training), time.perf_counter())
-    try:
-        _advance(training, asked, clock)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"stopped at {asked.told.step}: the same command goes on from what is kept") from None
+    _advance(training, asked, clock)
     training.end()
     record = _record(asked, training, parts, clock)
     with _disk(asked.out):
@@ -151,7 +151,7 @@ def _advance(training: Training, asked: _Asked, clock: _Clock) -> None:
         if training.step % max(1, total // LINES) == 0:
             told.say(_line(training, np.mean(recent).item(), clock.seconds))
             recent.clear()
-        if time.perf_counter() - kept > KEPT_EVERY:
+        if time.perf_counter() - kept > KEPT_EVERY or training.step == total:
             with _disk(asked.out):
                 keep(asked.out, asked.question, training, clock.seconds)
             kept = time.perf_counter()
