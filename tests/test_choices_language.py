@@ -1,7 +1,5 @@
 """What a language model says of held-out windows: as its own code says it, one text at a time."""
 
-import json
-import shutil
 from collections import Counter
 from dataclasses import replace
 
@@ -10,76 +8,24 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
+from small_tokenizers import CORPUS, GROUP, MODELS, TASK, TOKENIZERS, TRAINED_ON, model_of
 
 import fixtures.imported  # noqa: F401
-from fixtures.architectures import VOUCHED, random_model
+from fixtures.architectures import VOUCHED
 from optim_hunter.claim import InvalidInstrument, UserError
 from optim_hunter.models import planted_parts
-from optim_hunter.models.language import LanguageModel
-from optim_hunter.models.sources import Folder, Provenance
 from optim_hunter.observe import checks
 from optim_hunter.observe.choices import LinearChooser
 from optim_hunter.observe.choices_language import KeptChoices, LanguageChooser, language_choices, prompts_before
 from optim_hunter.observe.engine import Engine
 from optim_hunter.observe.next_words import next_words, share_rows
 from optim_hunter.observe.store import Store
-from optim_hunter.subjects.language import LanguageSubject
-from optim_hunter.subjects.subject import Options
 from optim_hunter.tasks import corpus as corpora
 from optim_hunter.tasks.corpus import SEPARATOR, corpus_of
-from optim_hunter.tasks.held_out import ChoiceTask, ResampledChoiceTask
-from optim_hunter.tasks.planted_stories import PLANTED, planted_corpus
+from optim_hunter.tasks.held_out import ChoiceTask
 from optim_hunter.tasks.stories import find_windows, token_names, train_tokenizer
 
-pytest_plugins = ["pytester"]
-GROUP = (" and", " but", " so")
-CORPUS = planted_corpus(next(iter(PLANTED)))
-TRAINED_ON = (
-    *CORPUS.stories[:300],
-    "Tom and Sue “ran” but fell, so they cried — and laughed.\n 🙂 é " * 20,
-)
 WINDOW_TOKENIZER = train_tokenizer(corpus_of("small", SEPARATOR.join(TRAINED_ON), ""), 400)
-BOS = "<s>"
-LLAMA = VOUCHED["llama"]
-
-
-def byte_level(bos):
-    """Like GPT-2's: a space belongs to the word behind it."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    return trained(tokenizer, bos, pre_tokenizers.ByteLevel.alphabet())
-
-
-def sentencepiece_like():
-    """Like Llama 2's: a space is put before every text."""
-    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
-    tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
-    return trained(tokenizer, BOS, [])
-
-
-def trained(tokenizer, bos, alphabet):
-    special = ["<unk>", BOS]
-    trainer = trainers.BpeTrainer(
-        vocab_size=350, special_tokens=special, initial_alphabet=alphabet, show_progress=False
-    )
-    tokenizer.train_from_iterator(TRAINED_ON, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=bos, unk_token="<unk>")
-
-
-TOKENIZERS = {"bytes": byte_level(None), "bytes, BOS": byte_level(BOS), "sentencepiece": sentencepiece_like()}
-
-
-def model_of(tokenizer, architecture=LLAMA, context=256):
-    module = random_model(architecture, tokens=len(tokenizer))
-    provenance = Provenance("seeded random weights", None, "a" * 64, "none")
-    return LanguageModel("tiny", tokenizer, provenance, "cpu", "float32", context, "tiny", lambda: module)
-
-
-MODELS = {name: model_of(tokenizer) for name, tokenizer in TOKENIZERS.items()}
 
 
 def windows_of(stories, context=8):
@@ -134,6 +80,8 @@ def by_its_own_code(model, prompts):
 
 
 WORDS = ["Tom", " ran", " and", " but", " so", " “", "”", "é", " 🙂", "  ", "\n\n", ".", ",", " and", "Sue", " was sad"]
+
+
 STORIES = st.lists(
     st.lists(st.sampled_from(WORDS), min_size=14, max_size=40).map(lambda words: "".join(words).strip()),
     min_size=1, max_size=4,
@@ -314,11 +262,6 @@ def test_a_word_that_was_planted_behind_a_token_is_raised_as_planted():
     assert 0 < sum(seen) < len(seen)
 
 
-# as claims see it
-
-TASK = ChoiceTask(group=GROUP[:2], views=("window", "story"), stories_per_seed=2, minimum_windows=10)
-
-
 def chooser(store, engine, task=TASK):
     return LanguageChooser(engine, LinearChooser(CORPUS, task, store), KeptChoices(store, engine.model))
 
@@ -362,114 +305,3 @@ def test_a_task_without_views_of_a_language_model_opens_none():
     one = chooser(None, engine, replace(TASK, views=()))
     one.prepare(range(2))
     assert not one.observe(0).log_probabilities
-
-
-# as a run sees it
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A model and a corpus as files."""
-    folder = tmp_path_factory.mktemp("language")
-    MODELS["bytes, BOS"].module.save_pretrained(folder / "model")
-    TOKENIZERS["bytes, BOS"].save_pretrained(folder / "model")
-    (folder / "stories.txt").write_text(SEPARATOR.join(CORPUS.stories))
-    return folder
-
-
-CLAIM = """
-from optim_hunter import Claim, Condition, Protocol, claim
-from optim_hunter.measures.choices import losses
-from optim_hunter.tasks.held_out import ChoiceTask
-
-TASK = ChoiceTask((" and", " but"), ("linear", "window", "story"), stories_per_seed=1, minimum_windows=10)
-
-@claim(Claim(
-    id="mine/known", statement="The rule is better.", source="a test", family="mine",
-    conditions=(Condition("lead", "loss of the random model minus that of the linear one", "nats", 0.01),),
-    protocols=(Protocol("corrected", TASK, models=("smollm2-135m",)),), seeds="0-19",
-))
-def test_known(observation):
-    return float((losses(observation, "story") - losses(observation, "linear")).mean())
-"""
-
-
-@pytest.fixture
-def run(pytester, folder):
-    """Run the claim on the model of the folder and on its corpus; what it said, and the ledger."""
-    shutil.copytree(folder, pytester.path, dirs_exist_ok=True)
-    pytester.makepyfile(test_known=CLAIM)
-
-    def run_claim(*arguments):
-        options = "-p", "no:cacheprovider", "--claims-model=./model", "--claims-corpus=stories.txt"
-        result = pytester.runpytest_inprocess(*options, "--claims-store=store", *arguments)
-        return result, json.loads((pytester.path / "reports" / "latest" / "ledger.json").read_text())
-
-    return run_claim
-
-
-def test_a_claim_shows_model_corpus_and_checks_and_runs_no_pass_again(run):
-    result, ledger = run()
-    result.assert_outcomes(passed=21)
-    entry = ledger["claims"][0]
-    assert entry["model"] == "./model"
-    assert entry["source_of_model"]["source"] == "folder model"
-    assert entry["corpus"]["name"] == "stories.txt"
-    assert entry["corpus"]["sha256"] == corpus_of("stories", SEPARATOR.join(CORPUS.stories), "").sha256
-    assert set(entry["corpus"]["windows"]) == {" and", " but"}
-    tolerances = {check["name"]: check["tolerance"] for check in entry["checks"]}
-    assert tolerances["duality gap"] == checks.TOLERANCES["float64"]["duality gap"]
-    assert all(check["worst"] <= check["tolerance"] for check in entry["checks"])
-    assert ledger["run"]["work"]["./model"]["forward_passes"] > 0
-    _, again = run()
-    assert again["claims"][0]["numbers"] == entry["numbers"]
-    assert again["run"]["work"]["./model"]["forward_passes"] == 0
-    assert again["run"]["work"]["./model"]["fits"] == 0
-
-
-def wrote_it(monkeypatch, folder):
-    """A record that says that the folder's weights wrote its stories."""
-    text = corpus_of("stories", (folder / "stories.txt").read_text(), "").sha256
-    weights = Folder(folder / "model").fetch().provenance.sha256
-    record = {**corpora.packaged_record(), "text_sha256": text, "weights_sha256": weights}
-    monkeypatch.setattr(corpora, "packaged_record", lambda: record)
-
-
-def test_a_model_is_never_asked_about_stories_that_it_wrote(run, folder, monkeypatch):
-    wrote_it(monkeypatch, folder)
-    result, ledger = run()
-    entry = ledger["claims"][0]
-    assert entry["verdict"] == "invalid"
-    assert "./model wrote this corpus (stories.txt)" in entry["sentence"]
-    assert "give another with --claims-corpus" in entry["sentence"]
-    assert result.ret != 0
-    assert ledger["run"]["work"].get("./model", {}).get("forward_passes", 0) == 0
-
-
-def test_others_may_be_asked_about_them(folder, monkeypatch):
-    wrote_it(monkeypatch, folder)
-    options = Options(corpus=str(folder / "stories.txt"))
-    writer = LanguageSubject(str(folder / "model"), options, {}, None)
-    with pytest.raises(UserError, match="wrote this corpus"):
-        writer.precheck(TASK, range(2))
-    random = LanguageSubject(f"random:{folder / 'model'}", options, {}, None)
-    random.precheck(TASK, range(2))
-    assert random.describe(TASK)["corpus"]["held_out_stories"] > 0
-    with pytest.raises(UserError, match="ask for seeds below"):
-        random.precheck(TASK, range(10_000))
-
-
-def test_resamples_ask_a_model_once_whatever_their_number(folder):
-    subject = LanguageSubject(str(folder / "model"), Options(corpus=str(folder / "stories.txt")), {}, None)
-    task = ResampledChoiceTask(TASK.group, ("prior", "window"), stories_per_seed=2, minimum_windows=10, whole=4)
-    subject.precheck(task, range(10_000))
-    every = subject.observe(task, None, 0)
-    passes = subject.engine.forward_passes
-    drawn = [subject.observe(task, seed, 0) for seed in range(20)]
-    assert subject.engine.forward_passes == passes
-    plain = replace(TASK, views=("window",))
-    subject.precheck(plain, range(4))
-    parts = [subject.observe(plain, part, 0) for part in range(4)]
-    said = np.concatenate([part.log_probabilities["window"] for part in parts])
-    np.testing.assert_allclose(every.log_probabilities["window"], said, atol=1e-5)
-    assert len({tuple(one.story.tolist()) for one in drawn}) == 20

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from test_choices_language import MODELS
+from small_tokenizers import MODELS
 
 from optim_hunter.claim import NoValue, UserError
 from optim_hunter.measures.replaced import drop_by_replacement, drop_leads, log_odds_drop
