@@ -9,6 +9,8 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from optim_hunter.evidence.text import visible
+
 SECONDS_BETWEEN_LINES = 30
 
 
@@ -35,7 +37,7 @@ class LiveLine:
     def __init__(self, total: int, console: Console | None = None, now: Callable[[], float] = time.monotonic) -> None:
         self._pace = Pace(now)
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
             TextColumn("seeds{task.fields[pace]}, left"), TimeRemainingColumn(),
             console=console or Console(stderr=True), transient=True, auto_refresh=False,
         )  # fmt: skip
@@ -43,13 +45,13 @@ class LiveLine:
 
     def show(self, what: str) -> None:
         """Say what is being measured now."""
-        self._bar.update(self._task, description=what)
+        self._bar.update(self._task, description=visible(what))
         self._bar.start()
         self._bar.refresh()
 
     def advance(self, what: str, tokens: int) -> None:
         """One more seed is done."""
-        self._bar.update(self._task, advance=1, description=what, pace=self._pace.text(tokens))
+        self._bar.update(self._task, advance=1, description=visible(what), pace=self._pace.text(tokens))
 
     def hide(self) -> None:
         """Erase the line."""

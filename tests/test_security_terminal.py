@@ -1,0 +1,20 @@
+"""Hostile names in the live line of a terminal: neither its control sequences nor the markup of rich."""
+
+import io
+
+from hostile import HOSTILE
+from rich.console import Console
+
+from optim_hunter.evidence.text import visible
+from optim_hunter.progress import LiveLine
+
+
+def test_the_live_line_shows_every_name_as_it_is():
+    for text in HOSTILE.values():
+        written = io.StringIO()
+        line = LiveLine(3, console=Console(file=written, force_terminal=True, color_system=None, width=30_000))
+        line.show(text)
+        line.hide()
+        shown = written.getvalue()
+        assert all(part in shown for part in visible(text).expandtabs(8).split("\n") if len(text) < 1000), text
+        assert not any(control in shown for control in ("\x1b[2J", "\x1b]", "\x9b", "\x07", "\x08", "\u202e"))
