@@ -52,6 +52,9 @@ FEWEST_OF_SET = 3
 LOOKED_AT = 300
 """The candidates of the highest scores, which are scored again one after the other."""
 
+LEAST_GAIN = 0.1
+"""What gains less (nats, summed over the proposing windows) is not proposed."""
+
 PLAINNESS = 0.9
 """A set, and a second condition, must each bring so much more that this share of the gain is not less."""
 
@@ -173,7 +176,7 @@ def _pursued(conditions: Sequence[Condition], met: sparse.csc_array, said: Said,
         gains = np.where(taken, -np.inf, sums.gains(shifts))
         at = int((gains * plain).argmax())
         first = first or gains[at]
-        if gains[at] <= max(0.0, WORTH * first):
+        if gains[at] <= max(LEAST_GAIN, WORTH * first):
             return
         taken[at] = True
         said = said.shifted(met[:, [at]].indices, shifts[at])
