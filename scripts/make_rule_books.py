@@ -12,11 +12,13 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from optim_hunter.observe.store import write_whole
 from optim_hunter.stories.rule_growth import fit, grow, with_examples
-from optim_hunter.stories.rule_material import corpus_tokenizer, network_of, new_rule_book, read_material
+from optim_hunter.stories.rule_material import Material, corpus_tokenizer, network_of, new_rule_book, read_material
 from optim_hunter.tasks.rule_files import require_rule_book_place, written
 from optim_hunter.tasks.rules import RuleBook
 from optim_hunter.tasks.word_groups import word_group
@@ -33,34 +35,40 @@ FRUITLESS, FEWEST = 8, 8
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Grow each group's book and write it."""
+    """Grow each group's book; what has grown so far is written after each round."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--groups", nargs="+", default=GROUPS)
+    parser.add_argument("--rules", type=int, default=MOST_RULES, help="at most so many (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=FOLDER)
     chosen = parser.parse_args(arguments)
     chosen.out.mkdir(parents=True, exist_ok=True)
     for group in chosen.groups:
         path = chosen.out / f"{group}.json"
         require_rule_book_place(path)
-        path.write_text(written(grown_book(group)), encoding="utf-8")
+        for book in grown_books(group, chosen.rules):
+            write_whole(path, written(book).encode())
         print(f"{path}: {path.stat().st_size:,} bytes")
 
 
-def grown_book(group: str) -> RuleBook:
-    """The book of a group, its shifts fitted together at the best price, with examples for what they say then."""
+def grown_books(group: str, rules: int) -> Iterator[RuleBook]:
+    """The book of a group as it grows; at the end its shifts are fitted at the best price."""
     named, tokenizer = word_group(group), corpus_tokenizer(None)
     material = read_material(None, named.words, tokenizer)
     network = network_of(tokenizer, named.words)(material.fitting.tokens)
     book, sizes, started = new_rule_book(material, named), [0], time.perf_counter()
-    for book in grow(book, material, network, MOST_RULES, STEP):  # noqa: B020 - it grows out of itself
+    for book in grow(book, material, network, rules, STEP):  # noqa: B020 - it grows out of itself
         sizes.append(len(book.rules))
         print(f"{group}: {sizes[-1]} rules, {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+        yield finished(book, material)
         if len(sizes) > FRUITLESS and sizes[-1] - sizes[-1 - FRUITLESS] < FEWEST:
             break
-    book, _ = fit(book, material)
+    yield finished(fit(book, material)[0], material)
+
+
+def finished(book: RuleBook, material: Material) -> RuleBook:
+    """The rules that move a word, with examples, and nothing of the search."""
     moving = [rule for rule in book.rules if rule.shifts]
-    rules = tuple(with_examples(moving, book, material.fitting))
-    return RuleBook(book.group, book.tokenizer_sha256, book.vocabulary, book.intercepts, rules)
+    return replace(book, rules=tuple(with_examples(moving, book, material.fitting)), suggested=(), refused=())
 
 
 if __name__ == "__main__":
