@@ -92,7 +92,7 @@ class Training:
             kept |= {f"{moment}/{name}": self._optimiser.state[weights][moment] for moment in MOMENTS}
         return kept
 
-    def restore(self, step: int, arrays: Mapping[str, Tensor]) -> None:
+    def restore(self, step: int, arrays: Mapping[str, Float[Tensor, "..."]]) -> None:
         """Go on from `arrays` as they were after `step` steps.
 
         Raises:

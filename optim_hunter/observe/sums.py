@@ -54,6 +54,8 @@ def _add(sums: dict[nn.Module, Tensor], weights: Tensor, module: nn.Module, args
     sums[module] = torch.stack([one @ hidden.float() for one, hidden in zip(weights, args[0], strict=True)])
 
 
-def stacked(asked: GroupSums | None, sums: dict[nn.Module, Tensor]) -> Float[Tensor, "row module group neuron"] | None:
+def stacked(
+    asked: GroupSums | None, sums: dict[nn.Module, Float[Tensor, "row group neuron"]]
+) -> Float[Tensor, "row module group neuron"] | None:
     """The sums in the order of the modules asked for."""
     return None if asked is None else torch.stack([sums[module] for module in asked.modules], 1)
