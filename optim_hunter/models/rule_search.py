@@ -234,7 +234,7 @@ def _atoms(
 
 
 def _set_about(sums: Sums, token: int) -> list[int]:
-    """Tokens that the same shift suits, begun with that of one token.
+    """Tokens that the same shift suits, begun with that of one token; the most frequent first, as one would name them.
 
     Who belongs to it is the network's to say, whose probabilities waver less than the words of a few windows.
     """
@@ -246,7 +246,7 @@ def _set_about(sums: Sums, token: int) -> list[int]:
         each[token] = np.inf
         tokens = np.argsort(-each)[:MOST_TOKENS]
         tokens = tokens[each[tokens] > 0]
-    return sorted(tokens.tolist())
+    return sorted(tokens.tolist(), key=lambda one: (-sums.windows[one], one))
 
 
 def tokens_held(windows: Int[np.ndarray, "window 16"], near: int, far: int, vocabulary: int) -> sparse.csr_array:
