@@ -95,19 +95,20 @@ class TokenReplacer:
 def tokens_of_like_frequency(linear: LinearChooser, tokens: Sequence[str], number: int) -> tuple[str, ...]:
     """Other tokens that are as frequent in the windows for fitting as these in the (geometric) mean, the nearest first.
 
-    None of them is a word of the group.
+    None of them is a word of the group; of these tokens only those count that some window has.
 
     Raises:
-        UserError: the corpus's tokenizer has no such token, or no window has it.
+        UserError: the corpus's tokenizer has no such token, or no window has any.
     """
     texts = token_texts(linear.tokenizer)
     counts = np.bincount(linear.windows.of_stories(linear.split.fitting).tokens.ravel(), minlength=len(texts))
     for token in tokens:
         if token not in texts:
             raise UserError(f"{linear.corpus.name}: its tokenizer has no token {token!r}")
-        if not counts[texts.index(token)]:
-            raise UserError(f"{linear.corpus.name}: no window has the token {token!r}")
-    own = np.log(counts[[texts.index(token) for token in tokens]]).mean()
+    own_counts = counts[[texts.index(token) for token in tokens]]
+    if not own_counts.any():
+        raise UserError(f"{linear.corpus.name}: no window has the token {', '.join(map(repr, tokens))}")
+    own = np.log(own_counts[own_counts > 0]).mean()
     distance = np.abs(np.log(np.maximum(counts, 1)) - own)
     nearest = [texts[token] for token in np.argsort(distance, kind="stable")]
     return tuple(text for text in nearest if text not in (*tokens, *linear.task.group))[:number]
