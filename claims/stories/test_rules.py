@@ -21,8 +21,8 @@ def rule_holds(rule: dict) -> Claim:
     exactly = json.dumps({key: rule[key] for key in ("condition", "shifts")}, ensure_ascii=False)
     return Claim(
         id=f"stories/rule-{QUICK}-{named(rule)}",
-        statement=f"{rule['sentence']} In held-out stories the rule book gains by this rule where it fires, and the one-layer "
-        "model makes at least a quarter of its shift: so much is lost when the rule's token is replaced.",
+        statement=f"{rule['sentence']} In held-out stories the rule book gains by this rule where it fires, and the "
+        "one-layer model makes at least a quarter of its shift: so much is lost when the rule's token is replaced.",
         source=SOURCE,
         conditions=(
             Condition(
