@@ -19,7 +19,7 @@ from optim_hunter.stories.rule_material import Material, Network
 from optim_hunter.tasks.rules import RuleBook
 from optim_hunter.tasks.stories import Windows
 
-SIZES = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500, 1000)
+SIZES = (1, 3, 10, 30, 100, 300, 1000)
 TITLE = "Rule books: how much of the one-layer model they know"
 
 RESAMPLES, SEED = 2000, 0
