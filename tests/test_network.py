@@ -159,6 +159,12 @@ def test_of_no_window_in_which_a_rule_fires_all_sums_are_zero():
         np.testing.assert_array_equal(measure(observation), expected)
 
 
+def test_of_no_window_a_network_says_nothing():
+    corpus, model = planted_network("planted:network-heeds-comma", CONJUNCTIONS)
+    chooser = OneLayerChooser(LinearChooser(corpus, ChoiceTask(views=("one-layer",))), model, None)
+    assert chooser.said(np.zeros((0, 16), dtype=int)).shape == (0, 5)
+
+
 def test_the_tokens_of_a_rule_are_those_that_meet_it():
     place = {"a": 0, "b": 1, "c": 2}
     windows = np.array([[0, 1, 2, 0], [1, 1, 0, 2]])

@@ -107,6 +107,8 @@ class OneLayerChooser:
 
     def said(self, tokens: Tokens) -> Said:
         """Log-probabilities (nats) of the group's words after windows, normalised over the group."""
+        if not len(tokens):
+            return np.zeros((0, len(self.words)))
         return among(log_probabilities(self.model, tokens), self.words)
 
     def observe(self, seed: int | None) -> ChoiceObservation:
