@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from optim_hunter.claim import Verdict
@@ -24,7 +24,7 @@ MILLI = 1000
 
 def listing(book: RuleBook, gains: Sequence[Judged], windows: Windows) -> str:
     """A table of all rules, the largest gain first."""
-    table = Table("rule", "fires in", "gain (mnat)", "90 % interval", "sentence")
+    table = Table(Column("rule", overflow="fold"), "fires in", "gain (mnat)", "90 % interval", "sentence")
     shares = _fired_shares(book, windows)
     for place in _by_gain(gains):
         rule, gain = book.rules[place], gains[place]
@@ -35,7 +35,7 @@ def listing(book: RuleBook, gains: Sequence[Judged], windows: Windows) -> str:
 
 def evaluation(book: RuleBook, gains: Sequence[Judged], shares: Sequence[Judged], windows: Windows) -> str:
     """A table of both verdicts, and the rules on which they part."""
-    table = Table("rule", "fires in", "gain (mnat)", "90 % interval", "in the corpus", "network's share",
+    table = Table(Column("rule", overflow="fold"), "fires in", "gain (mnat)", "90 % interval", "in the corpus", "network's share",
                   "90 % interval", "in the network")  # fmt: skip
     fired = _fired_shares(book, windows)
     for place in _by_gain(gains):
@@ -90,7 +90,7 @@ def rule_text(rule: Rule, gain: Judged, book: RuleBook, windows: Windows) -> str
 
 def suggestions(found: Sequence[Suggestion], proposed: int, path: Path) -> str:
     """A table of what is suggested."""
-    table = Table("rule", "gain (mnat)", "p (Holm)", "sentence")
+    table = Table(Column("rule", overflow="fold"), "gain (mnat)", "p (Holm)", "sentence")
     for one in found:
         cells = one.rule.name, f"{MILLI * one.gain:.2f}", f"{one.p:.2g}", one.rule.sentence
         table.add_row(*map(Text, cells))
