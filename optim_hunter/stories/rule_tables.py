@@ -35,8 +35,11 @@ def listing(book: RuleBook, gains: Sequence[Judged], windows: Windows) -> str:
 
 def evaluation(book: RuleBook, gains: Sequence[Judged], shares: Sequence[Judged], windows: Windows) -> str:
     """A table of both verdicts, and the rules on which they part."""
-    table = Table(Column("rule", overflow="fold"), "fires in", "gain (mnat)", "90 % interval", "in the corpus", "network's share",
-                  "90 % interval", "in the network")  # fmt: skip
+    corpus, network = (
+        ("gain (mnat)", "90 % interval", "in the corpus"),
+        ("its share", "90 % interval", "in the network"),
+    )
+    table = Table(Column("rule", overflow="fold"), "fires in", *corpus, *network)
     fired = _fired_shares(book, windows)
     for place in _by_gain(gains):
         gain, share = gains[place], shares[place]
