@@ -162,20 +162,21 @@ def test_samples_are_of_the_held_out_stories():
     assert len(few.labels) == per_story[:needed].sum() >= 50
 
 
-def test_a_linear_model_begins_at_the_bigrams_and_learns_what_two_tokens_add_up_to():
+def test_a_linear_model_begins_at_the_bigrams_and_learns_what_the_token_before_the_last_says():
     generator = np.random.default_rng(0)
     tokens = generator.integers(4, size=60_000)
-    tokens[2:] = np.where(generator.random(59_998) < 0.7, np.maximum(tokens[1:-1], tokens[:-2]), tokens[2:])
+    for place in np.flatnonzero(generator.random(60_000) < 0.7)[2:]:
+        tokens[place] = (tokens[place - 2] + 1) % 4
     examples = NextTokens(tokens, np.array([60_000]), np.arange(2, 60_000), np.zeros(59_998, int), 2)
     every = np.arange(59_998)
     labels = examples.following(every)
     bigrams = fit_ngrams(tokens, [60_000], 2, 4)
     started = fit_tokens_linear(examples, 4, 0, lambda *_: None, epochs=1e-9)
-    trained = fit_tokens_linear(examples, 4, 0, lambda *_: None, epochs=20)
+    trained = fit_tokens_linear(examples, 4, 0, lambda *_: None, epochs=5)
     np.testing.assert_allclose(
         started.log_probabilities(examples.windows(every[:99])),
         np.log(bigrams.probabilities(examples.windows(every[:99]))),
         atol=0.06,
     )
     losses = [-one.log_probabilities(examples.windows(every))[every, labels].mean() for one in (started, trained)]
-    assert losses[1] < losses[0] - 0.02
+    assert losses[1] < losses[0] - 0.1
