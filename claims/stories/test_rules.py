@@ -4,6 +4,8 @@ import json
 import re
 from importlib import resources
 
+import pytest
+
 from fixtures.held_out import QUICK, SOURCE
 from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.measures.network import rule_frequency, rule_gain, rule_use
@@ -86,4 +88,9 @@ def of_rule(rule: dict):
     return test_rule
 
 
-globals().update({f"test_rule_{named(rule).replace('-', '_')}": of_rule(rule) for rule in BOOK["rules"][:FIRST]})
+globals().update(
+    {
+        f"test_rule_{named(rule).replace('-', '_')}": pytest.mark.slow(of_rule(rule))  # a thousand items together
+        for rule in BOOK["rules"][:FIRST]
+    }
+)
