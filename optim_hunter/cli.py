@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="optim-hunter", description="Claims of interpretability papers as tests.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     report = commands.add_parser("report", help="make an HTML page from a ledger")
-    report.add_argument("ledger", type=Path, help="ledger.json of a run")
+    report.add_argument("ledger", type=Path, help="a run's folder, or its ledger.json")
     report.add_argument("-o", "--out", type=Path, help="the page (default: report.html beside the ledger)")
     report.set_defaults(run=lambda chosen: make_report(chosen.ledger, chosen.out))
     add_compare_command(commands.add_parser("compare", help="tell what changed between two runs"))
@@ -76,7 +76,7 @@ def make_report(ledger: Path, out: Path | None = None) -> Path:
     from optim_hunter.evidence.ledger import read_ledger
     from optim_hunter.evidence.report import page_html
 
-    page = out or ledger.with_name("report.html")
+    page = out or (ledger if ledger.is_dir() else ledger.parent) / "report.html"
     content = read_ledger(ledger)
     try:
         page.write_text(page_html(content), encoding="utf-8")

@@ -117,6 +117,34 @@ def test_files_do_as_well_as_folders_and_what_is_no_ledger_ends_in_two(ledger, t
         assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (lambda ledger: ledger.pop("claims"), "'claims' is a required property"),
+        (lambda ledger: ledger["claims"][1].pop("conditions"), "claims[1]: 'conditions' is a required property"),
+        (lambda ledger: ledger["claims"][0].update(effect="much"), "claims[0].effect: 'much' is not of type"),
+        (lambda ledger: ledger["claims"][0].update(verdict="<b>"), "claims[0].verdict: '<b>' is not one of"),
+        (lambda ledger: ledger["run"].pop("machine"), "run: 'machine' is a required property"),
+    ],
+)
+@pytest.mark.parametrize("command", [["compare"], ["report"]])
+def test_a_damaged_ledger_is_told_with_the_place(ledger, tmp_path, capsys, harm, told, command):
+    harm(harmed := copy.deepcopy(ledger))
+    names = written(tmp_path, a=harmed, b=ledger)
+    assert main([*command, *names[: 1 + (command == ["compare"])]]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"optim-hunter: {tmp_path}/a/ledger.json is damaged, or of another version (")
+    assert told in line
+    assert not (tmp_path / "a/report.html").exists()
+
+
+def test_the_report_of_a_folder_lies_in_it(ledger, tmp_path, capsys):
+    (name,) = written(tmp_path, a=ledger)
+    assert main(["report", name]) == 0
+    assert capsys.readouterr().out.strip() == f"{name}/report.html"
+    assert "default-src 'none'" in (tmp_path / "a/report.html").read_text()
+
+
 def test_no_text_of_a_ledger_becomes_markup(ledger, tmp_path):
     after = copy.deepcopy(ledger)
     for text, entry in zip(HOSTILE * 3, after["claims"], strict=False):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -98,16 +100,28 @@ class Ledger:
         """Write the ledger beside its place, then move it there: a reader never sees half of it, nor does a crash.
 
         Only the last time it is indented, which takes Python four times as long.
+
+        Raises:
+            UserError: it cannot be written; what was written before stays.
         """
         run = self.content["run"]
         run["seconds"] = round(self._seconds + (datetime.now(UTC) - self._begun).total_seconds(), 1)
         run["unfinished"] = self.unfinished
-        unfinished = self.folder / f"{NAME}.part"
-        with unfinished.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(self.content, indent=indent, allow_nan=False))
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(self.folder / NAME)
+        text = json.dumps(self.content, indent=indent, allow_nan=False)
+        try:
+            _write_whole(self.folder / NAME, text)
+        except OSError as error:
+            lost = f"{self.folder / NAME} cannot be written ({error.strerror})"
+            raise UserError(f"{lost}: make room for it, and the same command goes on with this run") from None
+
+
+def _write_whole(path: Path, text: str) -> None:
+    part = path.with_name(f"{path.name}.part")
+    with part.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
 
 
 def key_of(entry: Mapping[str, Any]) -> Key:
@@ -130,13 +144,25 @@ def read_ledger(path: Path) -> dict[str, Any]:
     """The ledger of a file, or of a run's folder, as JSON data.
 
     Raises:
-        UserError: no such file, or no ledger of a known schema.
+        UserError: no such file, or no ledger of the known schema; names the place where it departs from it.
     """
     path = path / NAME if path.is_dir() else path
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is no ledger ({error}): give the ledger.json of a run") from None
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise UserError(f"{path} is no ledger of schema {SCHEMA}: give the ledger.json of a run of this version")
-    return content
+    for fault in _validator().iter_errors(content):
+        told = f"{fault.json_path.removeprefix('$.')}: {fault.message[:200]}"
+        raise UserError(f"{path} is damaged, or of another version ({told}): give the ledger.json of a run as it was")
+    return dict(content)
+
+
+@functools.cache
+def _validator() -> Any:
+    """Of the ledger's schema."""
+    import jsonschema
+
+    schema = resources.files("optim_hunter.data").joinpath("ledger.schema.json").read_text(encoding="utf-8")
+    return jsonschema.Draft202012Validator(json.loads(schema))
