@@ -20,6 +20,10 @@ from optim_hunter.stats.decision import SeedNumber
 Record = dict[str, Any]
 
 
+class JournalLost(Exception):
+    """What was measured cannot be kept; names the file and the remedy."""
+
+
 class Journal:
     """Lines of JSON, in one file a process: nobody writes into the file of another.
 
@@ -35,9 +39,18 @@ class Journal:
         self._held: tuple[str, IO[str]] | None = None
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """Write a line."""
-        self._own.write(json.dumps(record, default=lambda value: value.tolist()) + "\n")
-        self._own.flush()
+        """Write a line.
+
+        Raises:
+            JournalLost: it cannot be written.
+        """
+        line = json.dumps(record, default=lambda value: value.tolist()) + "\n"
+        try:
+            self._own.write(line)
+            self._own.flush()
+        except OSError as error:
+            lost = f"{self._path} cannot be written ({error.strerror})"
+            raise JournalLost(f"{lost}: make room for it, and the same command goes on with this run") from None
 
     def others(self) -> Iterator[Record]:
         """The lines of other processes, living or dead, that were not read yet."""
@@ -62,7 +75,8 @@ class Journal:
     def close(self) -> None:
         """Let go of everything; what was written stays."""
         self.let_go()
-        self._own.close()
+        with contextlib.suppress(OSError):  # a line that could not be written is tried again
+            self._own.close()
 
 
 class Reader:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,35 +64,45 @@ def open_run_folder(reports: Path, named: str | None, plan: Mapping[str, Any], a
     if named:
         return _open_named(Path(named), command)
     found = next(_unfinished(reports, command), None) or _fresh(reports, command)
-    _link_latest(reports, found.path)
+    try:
+        _link_latest(reports, found.path)
+    except UserError:
+        found.leave()
+        raise
     return found
 
 
 def _open_named(folder: Path, command: Mapping[str, Any]) -> RunFolder:
     begun = _read(folder / UNFINISHED / COMMAND)
-    finished = (_read(folder / "ledger.json") or {}).get("run", {}).get("finished") is not None
-    if begun is None or finished:
+    if begun is None or _finished(folder):
         if (folder / "ledger.json").exists():
             raise UserError(f"{folder} holds the evidence of another run: {ANOTHER}")
         return _begin(folder, command)
     if begun["plan"] != command["plan"]:
-        told = " ".join(begun["arguments"])
+        told = shlex.join(begun["arguments"])
         raise UserError(f"{folder} holds an unfinished run of other claims, options or code (pytest {told}): {ANOTHER}")
-    lock = _lock(folder)
-    if lock is None:
-        raise UserError(f"{folder} is being written by a run that goes on: wait for its end, or {ANOTHER}")
-    return RunFolder(folder, True, lock)
+    return RunFolder(folder, True, _lock_or_refuse(folder))
 
 
 def _unfinished(reports: Path, command: Mapping[str, Any]) -> Iterator[RunFolder]:
     """Unfinished runs of a command whose processes are gone, the newest first."""
     for path in sorted(reports.glob(f"*/{UNFINISHED}/{COMMAND}"), reverse=True):
         folder = path.parent.parent
-        if not folder.is_symlink() and _read(path) == command:
-            finished = (_read(folder / "ledger.json") or {}).get("run", {}).get("finished")
-            lock = _lock(folder) if finished is None else None
-            if lock is not None:
+        if folder.is_symlink() or _read(path) != command:
+            continue
+        with contextlib.suppress(OSError):  # another user's, or gone
+            lock = _lock(folder)
+            if lock is not None and path.exists() and not _finished(folder):  # it may have ended until it was locked
                 yield RunFolder(folder, True, lock)
+            elif lock is not None:
+                lock.close()
+
+
+def _finished(folder: Path) -> bool:
+    """Whether a ledger lies there that says so."""
+    ledger = _read(folder / "ledger.json")
+    run = ledger.get("run") if isinstance(ledger, dict) else None
+    return isinstance(run, dict) and run.get("finished") is not None
 
 
 def _read(path: Path) -> Any:
@@ -111,6 +123,20 @@ def _lock(folder: Path) -> IO[str] | None:
     return lock
 
 
+def _lock_or_refuse(folder: Path) -> IO[str]:
+    try:
+        lock = _lock(folder)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    if lock is None:
+        raise UserError(f"{folder} is being written by a run that goes on: wait for its end, or {ANOTHER}")
+    return lock
+
+
+def _unwritable(folder: Path, error: OSError) -> UserError:
+    return UserError(f"no evidence can be written to {folder} ({error.strerror}): {ANOTHER}")
+
+
 def _fresh(reports: Path, command: Mapping[str, Any]) -> RunFolder:
     """A folder that no other run has, though it began in the same second."""
     name = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
@@ -120,7 +146,7 @@ def _fresh(reports: Path, command: Mapping[str, Any]) -> RunFolder:
         except FileExistsError:
             continue
         except OSError as error:
-            raise UserError(f"no evidence can be written to {reports} ({error.strerror}): {ANOTHER}") from None
+            raise _unwritable(reports, error) from None
         return _begin(folder, command)
     raise UserError(f"{reports} has a thousand runs of this second: {ANOTHER}")
 
@@ -128,21 +154,24 @@ def _fresh(reports: Path, command: Mapping[str, Any]) -> RunFolder:
 def _begin(folder: Path, command: Mapping[str, Any]) -> RunFolder:
     try:
         (folder / UNFINISHED).mkdir(parents=True, exist_ok=True)
-        lock = _lock(folder)
-        if lock is None:
-            raise UserError(f"{folder} is being written by a run that goes on: wait for its end, or {ANOTHER}")
+        lock = _lock_or_refuse(folder)
         part = folder / UNFINISHED / f"{COMMAND}.part"
         part.write_text(json.dumps(command), encoding="utf-8")
         part.replace(folder / UNFINISHED / COMMAND)
     except OSError as error:
-        raise UserError(f"no evidence can be written to {folder} ({error.strerror}): {ANOTHER}") from None
+        raise _unwritable(folder, error) from None
     return RunFolder(folder, False, lock)
 
 
 def _link_latest(reports: Path, folder: Path) -> None:
     link = reports / f".latest-{os.getpid()}"
-    link.symlink_to(folder.name)
-    link.replace(reports / "latest")
+    try:
+        link.symlink_to(folder.name)
+        link.replace(reports / "latest")
+    except OSError as error:
+        link.unlink(missing_ok=True)
+        taken = f"{reports / 'latest'} cannot be linked to this run ({error.strerror})"
+        raise UserError(f"{taken}: remove it, or {ANOTHER}") from None
 
 
 def start_html(config: pytest.Config, session: pytest.Session, path: Path) -> None:

@@ -16,7 +16,7 @@ from optim_hunter.claim import Claim, UserError, Verdict, check_partners, parse_
 from optim_hunter.items import ENTRY, SEED, VERDICT, case_of, junit_properties, sort_items
 from optim_hunter.lock import LOCK, register
 from optim_hunter.options import again, option, pytest_addoption
-from optim_hunter.outcomes import Invalid, Missing, Refuted, seed_outcome
+from optim_hunter.outcomes import Invalid, Missing, Refuted, seed_outcome, stopping
 from optim_hunter.outputs import UNFINISHED
 from optim_hunter.registration import Expectation, Registrations, read_registrations
 from optim_hunter.reporting import ReportingPlugin, annotate
@@ -265,7 +265,8 @@ class ClaimsPlugin:
             return
         self._bind(case, item)
         if seed is None:
-            decision = self.run.decide(case)
+            with stopping():
+                decision = self.run.decide(case)
             self._note(item, decision)
             if decision.verdict is Verdict.INVALID:
                 self._check_reason(case, decision.reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 import sys
 from collections.abc import Generator, Iterator, Mapping
@@ -15,6 +16,9 @@ from optim_hunter.claim import UserError
 from optim_hunter.items import SEED, case_of
 from optim_hunter.options import option
 from optim_hunter.outputs import RunFolder, open_run_folder, start_html
+
+NO_PAGE = "{} cannot be written ({}): make room for it, then optim-hunter report {}"
+FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
 
 RESUMED = "goes on with the unfinished run in {}: {} verdicts and {} numbers of seeds are there"
 
@@ -48,13 +52,13 @@ class ReportingPlugin:
             folder = open_run_folder(self.config.rootpath / "reports", option(self.config, "out"), plan, arguments)
             tally = Tally(folder.measured)
             command = shlex.join(["pytest", *map(str, self.config.invocation_params.args)])
-            self.ledger = Ledger(folder.path, command, plan["verdicts"], tally.counts)
+            ledger = Ledger(folder.path, command, plan["verdicts"], tally.counts)
+            ledger.write()
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
-        self.folder = folder
+        self.folder, self.ledger = folder, ledger
         if folder.resumed:
-            self.print(RESUMED.format(folder.path, len(self.ledger.content["claims"]), sum(tally.counts().values())))
-        self.ledger.write()
+            self.print(RESUMED.format(folder.path, len(ledger.content["claims"]), sum(tally.counts().values())))
         if not self.config.getoption("htmlpath", None):
             start_html(self.config, self.session, folder.path / "evidence.html")
         self._open_progress(plan["seed_items"])
@@ -89,7 +93,10 @@ class ReportingPlugin:
             return
         by = getattr(report, "worker_id", "")
         if getattr(report, "claim_entry", None) is not None:
-            self.ledger.add(report.claim_entry, report.claim_work, report.claim_problems, by)
+            try:
+                self.ledger.add(report.claim_entry, report.claim_work, report.claim_problems, by)
+            except UserError as error:
+                pytest.exit(str(error))
         if self.progress is not None and is_seed(report):
             self._tokens[by] = report.claim_tokens
             self.progress.advance(report.claim_subject, sum(self._tokens.values()))
@@ -106,25 +113,44 @@ class ReportingPlugin:
 
     # reports
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Iterator[None]:
-        """Complete the ledger before the page is made from it, then forbid the page all scripts but its own."""
+        """Complete the ledger before the page is made from it, then forbid the page all scripts but its own.
+
+        Around pytest-html alone, so that pytest prints its summary even where no page can be written.
+        """
         if self.progress is not None:
             self.progress.hide()
-        if self.ledger is not None:
-            ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-            complete = not self.ledger.unfinished or (ended and not session.shouldfail and not session.shouldstop)
-            self.ledger.finish(complete)
-            if complete:
-                self.folder.finish()
-            else:
-                self.folder.leave()
-        yield
+        if self.ledger is None:
+            yield
+            return
+        ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        complete = not self.ledger.unfinished or (ended and not session.shouldfail and not session.shouldstop)
+        if self._finish_ledger(complete) and complete:
+            self.folder.finish()
+        else:
+            self.folder.leave()
         page = Path(self.config.getoption("htmlpath", None) or "")
-        if self.ledger is not None and page.is_file():
-            from optim_hunter.evidence.report import secure_file
+        try:
+            yield
+            if page.is_file():
+                from optim_hunter.evidence.report import secure_file
 
-            secure_file(page)
+                secure_file(page)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            page.unlink(missing_ok=True)  # half of it, and without its policy
+            self.print(NO_PAGE.format(page, error.strerror, self.ledger.folder))
+
+    def _finish_ledger(self, complete: bool) -> bool:
+        """Whether the ledger could be written for the last time."""
+        try:
+            self.ledger.finish(complete)
+        except UserError as error:
+            self.print(str(error))
+            return False
+        return True
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_summary(self, prefix: list[str]) -> None:

@@ -43,6 +43,7 @@ def test_fails(observation):
 """
 NUMBERS = 75
 """That this run measures."""
+OPTIONS = "-q", "-p", "no:cacheprovider", "--claims-store=none"
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def folder(tmp_path):
 
 
 def start(folder, *arguments):
-    command = sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--claims-store=none", *arguments
+    command = sys.executable, "-m", "pytest", *OPTIONS, *arguments
     with (folder / "printed.txt").open("w") as printed:
         return subprocess.Popen(command, cwd=folder, stdout=printed, stderr=printed, start_new_session=True)
 
@@ -151,6 +152,20 @@ def test_a_stopped_run_leaves_a_page_that_marks_what_is_unfinished(folder, unint
     assert found(end(folder)) == uninterrupted
 
 
+@pytest.mark.parametrize(("kibibytes", "lost"), [(3, ".jsonl"), (20, "ledger.json")])
+def test_where_there_is_no_room_the_run_stops_and_goes_on_later(folder, uninterrupted, kibibytes, lost):
+    limit = f"import resource, pytest; resource.setrlimit(resource.RLIMIT_FSIZE, ({1024 * kibibytes},) * 2)"
+    command = [sys.executable, "-c", f"{limit}; raise SystemExit(pytest.main())", *OPTIONS]
+    stopped = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert stopped.returncode == pytest.ExitCode.INTERRUPTED, stopped.stdout
+    assert f"{lost} cannot be written (File too large): make room for it, and the same command" in stopped.stdout
+    assert "evidence.html cannot be written (File too large)" in stopped.stdout
+    assert "Traceback" not in stopped.stdout + stopped.stderr
+    assert not list(folder.glob("reports/*/evidence.html"))
+    assert the_ledger(folder)[1]["run"]["finished"] is None
+    assert found(end(folder)) == uninterrupted
+
+
 # folders
 
 PLAN = {"cases": [["mine/holds", "m", "published", [0, 1]]]}
@@ -211,4 +226,18 @@ def test_evidence_is_never_overwritten(opened):
 def test_a_place_that_cannot_be_written_is_refused(opened, tmp_path):
     (tmp_path / "mine").write_text("a file")
     with pytest.raises(UserError, match=r"no evidence can be written to .*mine \(.+\): name another folder"):
+        opened("mine")
+
+
+def test_what_stands_in_the_place_of_the_link_stays(opened, tmp_path):
+    (tmp_path / "reports/latest").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"latest cannot be linked to this run \(.+\): remove it, or name another"):
+        opened()
+    assert not list((tmp_path / "reports").glob(".latest*"))
+
+
+def test_a_ledger_that_is_none_is_not_overwritten(opened, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/ledger.json").write_text("[]")
+    with pytest.raises(UserError, match="holds the evidence of another run"):
         opened("mine")
