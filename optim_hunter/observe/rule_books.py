@@ -32,7 +32,7 @@ class RuleBookChooser:
             UserError: a word of the group never comes in these.
             InvalidInstrument: a fit misses its gap.
         """
-        return fit_chosen(*map(self._fired, ("fitting", "choosing")), len(self.book.group))
+        return fit_chosen(self._fired("fitting"), self._fired("choosing"), len(self.book.group))
 
     def observe(self, seed: int | None) -> ChoiceObservation:
         """The windows of a seed, and what the task's views say of them.
