@@ -77,7 +77,7 @@ def show(browser: Browser, made: Made, address: str = "") -> None:
 
 def press(browser: Browser, *keys: str) -> None:
     """Keys one after the other, as a person presses them; a single character is written."""
-    codes = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowDown": 40}
+    codes = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowRight": 39, "ArrowDown": 40}
     for key in keys:
         code = {"windowsVirtualKeyCode": codes[key]} if key in codes else {"text": key}
         browser.key(key, **code)

@@ -29,6 +29,7 @@ from optim_hunter.notes.results import Output, Result
 from optim_hunter.stats.intervals import Estimate
 from optim_hunter.stories.demo import ShownGroup
 from optim_hunter.stories.demo_page import demo_html
+from optim_hunter.stories.demo_rules import PageRules
 from optim_hunter.stories.fit_page import fit_html
 from optim_hunter.stories.fitted_folder import FittedFolder
 from optim_hunter.tasks.corpus import Corpus
@@ -87,7 +88,7 @@ def _summary() -> dict[str, Any]:
 
 
 def demo_page(_folder: Path) -> str:
-    """Two groups of hostile words; every hostile token has weights, and an example before and after it."""
+    """Two groups of hostile words with rule books; every hostile token has weights, a rule, and an example."""
     tokenizer = hostile_tokenizer()
     tokens = FIRST_TOKEN + (np.arange(COUNT)[:, None] + np.arange(16)) % COUNT
     places = np.arange(COUNT)
@@ -100,7 +101,18 @@ def demo_page(_folder: Path) -> str:
         ShownGroup(WordGroup(name, words), hostile_weights(5), np.zeros(5), counts, windows, said)
         for name, words in (("conjunctions", tuple(TEXTS[:5])), (ALL, tuple(TEXTS[-5:])))
     ]
-    return demo_html(groups, Corpus(ALL, (), ALL, ALL), tokenizer)
+    books = {one.group.name: hostile_book() for one in groups}
+    return demo_html(groups, Corpus(ALL, (), ALL, ALL), tokenizer, rules=PageRules(books))
+
+
+def hostile_book() -> dict[str, Any]:
+    """A rule for each hostile string, which is its name, its sentence and the token that it is about."""
+    judged = {"gain": 0.1, "low": 0.0, "high": 0.2, "fires": 0.5, "shifts": [1.0, -1.0, 0.0, 0.0, 0.0]}
+    rules = [
+        {"name": text, "sentence": text, "atoms": [{"tokens": [FIRST_TOKEN + place], "near": 1, "far": 16}], **judged}
+        for place, text in enumerate(TEXTS)
+    ]
+    return {"intercepts": [0.0] * 5, "loss": 1.0, "rules": rules}
 
 
 def experiment_page(_folder: Path) -> str:

@@ -108,7 +108,7 @@ def test_every_control_has_a_name_and_changes_are_announced(browser, half):
     unnamed = "[...document.querySelectorAll('select,input,textarea')].filter(field => !field.labels.length)"
     assert browser.evaluate(f"{unnamed}.map(field => field.id)") == []
     statuses = browser.evaluate("[...document.querySelectorAll('[role=status]')].map(region => region.id)")
-    assert statuses == ["found", "verdict", "likely"]
+    assert statuses == ["found", "verdict", "likely", "rules-likely", "rules-found"]
     tables = "[...document.querySelectorAll('table')].map(table => table.ariaLabelledByElements?.[0] ?? "
     tables += "document.getElementById(table.getAttribute('aria-labelledby')))"
     assert browser.evaluate(f"{tables}.map(heading => heading.textContent)") == [

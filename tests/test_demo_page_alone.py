@@ -122,7 +122,7 @@ def test_hostile_tokens_are_text(browser, hostile):
     browser.evaluate("document.querySelector('#boxes').innerText + demo.go({ position: 3 })")
     assert browser.evaluate("window.owned") is None
     assert browser.evaluate("document.querySelectorAll('img').length") == 0
-    assert browser.evaluate("document.querySelectorAll('script').length") == 1 + 6
+    assert browser.evaluate("document.querySelectorAll('script').length") == 1 + 11
     assert "\u202e" not in browser.evaluate("document.querySelector('main').innerText")
     assert browser.console == []
 

@@ -204,13 +204,40 @@ def test_the_demo_shows_each_token_wherever_tokens_stand(browser: Browser, made:
     nothing_ran(browser, made["demo"])
 
 
+RULE_SLOTS = """(text => {
+    demo.go({ tab: 'rules', rule: text, sentence: text });
+    const of = selector => [...document.querySelectorAll(selector)].map(element => element.textContent);
+    return { name: of('#rule-name')[0], sentence: of('#rule-sentence')[0], fired: of('#fired tbody button'),
+        mark: of('#firing mark'),
+        words: of('#expected .word'), field: document.getElementById('rules-sentence').value,
+        all: document.querySelector('main').innerText };
+})"""
+
+
+def test_the_demo_shows_each_rule_wherever_rules_stand(browser: Browser, made: dict[str, Path]) -> None:
+    show(browser, made["demo"])
+    for text in TEXTS:
+        slots: dict[str, Any] = browser.evaluate(f"{RULE_SLOTS}({json.dumps(text)})")
+        as_shown = visible(text.replace("\n", "↵").replace("\t", "⇥"))
+        assert slots["name"] == slots["sentence"] == as_shown
+        assert as_shown in slots["mark"]
+        assert slots["field"] == text.replace("\r", "\n")
+        assert not re.search("[\u202a-\u202e\u2066-\u2069\x1b]", slots["all"])
+    assert slots["words"] == [visible(text.replace("\t", "⇥")) for text in TEXTS[:5]]
+    browser.evaluate("while (!demo.rulesTab.fields['more-rules'].hidden) demo.rulesTab.fields['more-rules'].click()")
+    as_shown = [visible(text.replace("\n", "↵").replace("\t", "⇥")) for text in TEXTS]
+    assert shown(browser, "#rules tbody button") == shown(browser, "#rules tbody small") == as_shown
+    nothing_ran(browser, made["demo"])
+
+
 def test_the_demo_takes_any_address(browser: Browser, made: dict[str, Path]) -> None:
     show(browser, made["demo"])
     for text in TEXTS:
         browser.evaluate(f"""new Promise(done => {{
             addEventListener('hashchange', () => done(true), {{ once: true }});
             const text = {json.dumps(text[:900])};
-            location.hash = new URLSearchParams({{ group: text, token: text, position: text, sentence: text }});
+            const names = ['group', 'token', 'position', 'tab', 'rule', 'sentence'];
+            location.hash = new URLSearchParams(names.map(name => [name, text]));
         }})""")
         notice = shown(browser, "#notice")[0]
         assert f"group “{visible(text[:80])}”" in notice.replace("↵", "\n").replace("⇥", "\t")

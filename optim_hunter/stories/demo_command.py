@@ -8,7 +8,8 @@ from pathlib import Path
 DESCRIPTION = """\
 Write a page on which the linear models of word groups can be explored: weights of a token at a position,
 tokens with similar weights, held-out examples, and the words that a typed sentence makes likely.
-The page is one HTML file of at most 4 MB and needs no network.
+A second tab has the rule books of groups: rules by gain, where they fire, and for a typed sentence what rule book,
+linear model and one-layer model expect. The page is one HTML file of at most 4 MB and needs no network.
 """
 
 EXAMPLES = """\
@@ -32,6 +33,10 @@ def add_demo_command(parser: argparse.ArgumentParser) -> None:
         help="groups by name, or words with commas between: and,but,so (default: all ten that have a name)",
     )  # fmt: skip
     parser.add_argument(
+        "--rules", nargs="+", type=Path, metavar="FILE", default=[],
+        help="rule books of your own (default: the packaged ones, for groups of the packaged corpus)",
+    )  # fmt: skip
+    parser.add_argument(
         "-o", "--out", type=Path, default=Path("stories.html"), metavar="FILE", help="the page (default: %(default)s)"
     )
     parser.add_argument(
@@ -43,4 +48,4 @@ def add_demo_command(parser: argparse.ArgumentParser) -> None:
 def _run(chosen: argparse.Namespace) -> Path:
     from optim_hunter.stories.demo_making import make_demo
 
-    return make_demo(chosen.group, chosen.corpus, chosen.out, chosen.store)
+    return make_demo(chosen.group, chosen.corpus, chosen.out, chosen.store, chosen.rules)

@@ -17,8 +17,10 @@ from optim_hunter.observe.choices import LinearChooser
 from optim_hunter.observe.store import Store, open_store, write_whole
 from optim_hunter.stories.demo import ShownGroup, open_choosers, show_group
 from optim_hunter.stories.demo_page import MARK, demo_html
+from optim_hunter.stories.demo_rules import open_books, page_rules
 from optim_hunter.stories.written import require_writable, unwritable
 from optim_hunter.tasks.corpus import Corpus, read_corpus
+from optim_hunter.tasks.rules import RuleBook
 from optim_hunter.tasks.word_groups import WORD_GROUPS, WordGroup, word_group
 
 OTHER = "name another with -o"
@@ -26,7 +28,9 @@ MARK_WITHIN = 4096
 """Bytes of a file in which a page has its mark."""
 
 
-def make_demo(written: Sequence[str], source: str | None, out: Path, store_choice: str | None) -> Path:
+def make_demo(
+    written: Sequence[str], source: str | None, out: Path, store_choice: str | None, rule_books: Sequence[Path] = ()
+) -> Path:
     """Fit the groups, write their page and return where it lies.
 
     Args:
@@ -34,10 +38,12 @@ def make_demo(written: Sequence[str], source: str | None, out: Path, store_choic
         source: of the corpus, as `read_corpus` takes it.
         out: the page.
         store_choice: as `open_store` takes it.
+        rule_books: files, each about a group of the page.
 
     Raises:
-        UserError: an unknown group; a named one, or all, without enough windows or with a fit that misses its gap; a
-            page that cannot be written, or would be written over something else.
+        UserError: an unknown group; a rule book that is unfit for the page; a named group, or all, without enough
+            windows or with a fit that misses its gap; a page that cannot be written, or would be written over
+            something else.
         KeyboardInterrupt: with what to say.
     """
     groups = [word_group(name) for name in written or WORD_GROUPS]
@@ -47,10 +53,11 @@ def make_demo(written: Sequence[str], source: str | None, out: Path, store_choic
     store, corpus, console = open_store(store_choice), read_corpus(source), Console(stderr=True)
     choosers, wrong = open_choosers(groups, corpus, store)
     _leave_out(wrong, bool(written) or not choosers, console)
+    books = _open_books(choosers, rule_books, console)
     shown = _show_all(choosers, store, bool(written), console)
     if not shown:
         raise UserError(f"{corpus.name}: no group is left to be shown; give another corpus with --corpus")
-    page = demo_html(shown, corpus, shown[0].examples.tokenizer)
+    page = demo_html(shown, corpus, shown[0].examples.tokenizer, rules=page_rules(shown, books))
     _write(out, page)
     _tell_end(console, corpus, shown, page, store)
     return out
@@ -85,6 +92,16 @@ def _leave_out(wrong: Mapping[WordGroup, Exception], needed: bool, console: Cons
         if needed:
             raise UserError(f"{group.name}: {error}; else leave it out of --group")
         console.print(Text(visible(f"left out {group.name}: {error}")), soft_wrap=True)
+
+
+def _open_books(
+    choosers: Mapping[WordGroup, LinearChooser], given: Sequence[Path], console: Console
+) -> dict[WordGroup, RuleBook]:
+    """Rule books of the groups, and a line for each packaged one that is for another tokenizer."""
+    books, wrong = open_books(list(choosers), next(iter(choosers.values())).tokenizer, given)
+    for group, error in wrong.items():
+        console.print(Text(visible(f"no rule book of {group.name}: {error}")), soft_wrap=True)
+    return books
 
 
 def _show_all(

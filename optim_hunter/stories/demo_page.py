@@ -18,6 +18,7 @@ from safetensors.numpy import save
 from optim_hunter.claim import UserError
 from optim_hunter.evidence import fragment
 from optim_hunter.stories.demo import ShownGroup
+from optim_hunter.stories.demo_rules import PageRules
 from optim_hunter.tasks.corpus import Corpus
 from optim_hunter.tasks.stories import token_names, tokenizer_sha256
 
@@ -30,19 +31,29 @@ LIMIT = 4_000_000
 MARK = '<meta name="generator" content="optim-hunter demo">'
 """Near the beginning of every page; a file without it is never overwritten."""
 
-SCRIPTS = ("demo_tokens.js", "demo_model.js", "demo_elements.js", "demo_search.js", "demo_views.js", "demo.js")
+SCRIPTS = (
+    "demo_tokens.js", "demo_network.js", "demo_rules.js", "demo_model.js", "demo_elements.js", "demo_search.js",
+    "demo_views.js", "demo_tabs.js", "demo_rule_views.js", "demo_rules_tab.js", "demo.js",
+)  # fmt: skip
+NO_RULES = PageRules()
 
 
-def demo_html(groups: Sequence[ShownGroup], corpus: Corpus, tokenizer: Tokenizer, limit: int = LIMIT) -> str:
+def demo_html(
+    groups: Sequence[ShownGroup],
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    limit: int = LIMIT,
+    rules: PageRules = NO_RULES,
+) -> str:
     """The page, with as many of the examples as `limit` bytes leave room for: those of the first stories.
 
     Raises:
         UserError: the weights alone are too large.
     """
-    page = _page(groups, corpus, tokenizer, 1.0)
+    page = _page(groups, corpus, tokenizer, 1.0, rules)
     if _size(page) <= limit:
         return page
-    bare = _size(_page(groups, corpus, tokenizer, 0.0))
+    bare = _size(_page(groups, corpus, tokenizer, 0.0, rules))
     if bare > limit:
         raise UserError(
             f"a page of {len(groups)} word groups takes {bare:,} bytes without any example, above the {limit:,} that "
@@ -51,7 +62,7 @@ def demo_html(groups: Sequence[ShownGroup], corpus: Corpus, tokenizer: Tokenizer
     share = 1.0
     while (size := _size(page)) > limit:
         share *= 0.99 * (limit - bare) / (size - bare)
-        page = _page(groups, corpus, tokenizer, share)
+        page = _page(groups, corpus, tokenizer, share, rules)
     return page
 
 
@@ -59,8 +70,8 @@ def _size(page: str) -> int:
     return len(page.encode())
 
 
-def _page(groups: Sequence[ShownGroup], corpus: Corpus, tokenizer: Tokenizer, share: float) -> str:
-    data = gzip.compress(pack(groups, corpus, tokenizer, share), mtime=0)
+def _page(groups: Sequence[ShownGroup], corpus: Corpus, tokenizer: Tokenizer, share: float, rules: PageRules) -> str:
+    data = gzip.compress(pack(groups, corpus, tokenizer, share, rules), mtime=0)
     page = fragment.render(
         "demo.html",
         mark=Markup(MARK),
@@ -71,14 +82,16 @@ def _page(groups: Sequence[ShownGroup], corpus: Corpus, tokenizer: Tokenizer, sh
     return fragment.allow_only(page, [fragment.template_text(name) for name in SCRIPTS])
 
 
-def pack(groups: Sequence[ShownGroup], corpus: Corpus, tokenizer: Tokenizer, share: float) -> bytes:
+def pack(
+    groups: Sequence[ShownGroup], corpus: Corpus, tokenizer: Tokenizer, share: float, rules: PageRules = NO_RULES
+) -> bytes:
     """A safetensors file of what is shown, with JSON under `page` in the metadata.
 
     For group number `n` its arrays are `n.weights` [position, token, class] and `n.offsets` [class] (nats), `n.counts`
     [position, token, class] (windows), `n.examples` [window, position] (tokens) and `n.labels` [window] (classes). Of
-    the examples the first `share` is there.
+    the examples the first `share` is there. The one-layer model's arrays (`demo_network.py`) are `network.…`.
     """
-    arrays: dict[str, np.ndarray] = {}
+    arrays = {f"network.{name}": array for name, array in rules.arrays.items()}
     for number, shown in enumerate(groups):
         kept = int(share * len(shown.examples.labels))
         arrays |= {
@@ -88,10 +101,12 @@ def pack(groups: Sequence[ShownGroup], corpus: Corpus, tokenizer: Tokenizer, sha
             f"{number}.examples": shown.examples.tokens[:kept].astype(np.uint16),
             f"{number}.labels": shown.examples.labels[:kept].astype(np.uint16),
         }
-    return save(arrays, metadata={"page": json.dumps(_description(groups, corpus, tokenizer))})
+    return save(arrays, metadata={"page": json.dumps(_description(groups, corpus, tokenizer, rules))})
 
 
-def _description(groups: Sequence[ShownGroup], corpus: Corpus, tokenizer: Tokenizer) -> dict[str, Any]:
+def _description(
+    groups: Sequence[ShownGroup], corpus: Corpus, tokenizer: Tokenizer, rules: PageRules
+) -> dict[str, Any]:
     names = token_names(tokenizer)
     token = {name: number for number, name in enumerate(names)}
     merges = json.loads(tokenizer.to_str())["model"]["merges"]
@@ -101,4 +116,6 @@ def _description(groups: Sequence[ShownGroup], corpus: Corpus, tokenizer: Tokeni
         "tokenizer_sha256": tokenizer_sha256(tokenizer),
         "corpus": {"name": corpus.name, "sha256": corpus.sha256, "stories": len(corpus.stories)},
         "groups": [{"name": one.group.name, "words": one.group.words, **one.figures} for one in groups],
+        "books": rules.books,
+        "network": rules.network,
     }

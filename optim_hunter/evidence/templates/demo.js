@@ -2,6 +2,7 @@
 // The page's state, its controls, and the address that holds it.
 
 const FIRST_SENTENCE = "Once upon a time there was a little girl named Lily. She wanted to play outside,";
+const FIRST_TAB = "linear";
 const FEW_EXAMPLES = 10;
 const LONGEST_SENTENCE = 2000;
 const REST = 300; // ms without a change, after which the address is written: browsers refuse many writes at once
@@ -14,11 +15,15 @@ function tell(text) {
 }
 
 class Demo {
-  constructor({ page, tokenizer, models }) {
+  constructor(data) {
+    const { page, tokenizer, models, books } = data;
     Object.assign(this, { page, tokenizer, models, waiting: null, behind: false });
     this.fields = Object.fromEntries(["group", "token", "tokens", "found", "position", "sentence", "more"].map((id) => [id, document.getElementById(id)]));
     this.search = new TokenSearch(this.fields.token, this.fields.tokens, this.fields.found, tokenizer.texts,
       () => this.ranking(), (token) => this.go({ token }));
+    this.tabs = new Tabs(document.getElementById("tabs"), (tab) => this.go({ tab }));
+    document.getElementById("tabs").hidden = books.size === 0;
+    this.rulesTab = new RulesTab(data, (change) => this.go(change));
     this.fillControls();
     this.restore();
     this.listen();
@@ -35,7 +40,7 @@ class Demo {
   }
 
   listen() {
-    this.fields.group.addEventListener("change", () => this.go({ group: this.fields.group.value }));
+    this.fields.group.addEventListener("change", () => this.go({ group: this.fields.group.value, rule: null }));
     this.fields.position.addEventListener("input", () => this.go({ position: Number(this.fields.position.value) }));
     this.fields.sentence.addEventListener("input", () => this.go({ sentence: this.fields.sentence.value }));
     this.fields.more.addEventListener("click", () => this.go({ most: 5 * this.state.most }));
@@ -79,8 +84,9 @@ class Demo {
   }
 
   address() {
-    const { group, token, position, sentence } = this.state;
-    return new URLSearchParams({ group, token: this.tokenizer.texts[token], position, sentence }).toString();
+    const { group, token, position, sentence, tab, rule } = this.state;
+    const asked = { group, token: this.tokenizer.texts[token], position, ...(tab === FIRST_TAB ? {} : { tab }), ...(rule ? { rule } : {}), sentence };
+    return new URLSearchParams(asked).toString();
   }
 
   /** The state that the address holds; what it lacks or has wrong is as at first, and the latter is said. */
@@ -98,6 +104,8 @@ class Demo {
     const position = read("position", (text) => (/^\d{1,3}$/.test(text) && text >= 1 && text <= positions ? Number(text) : undefined), () => positions);
     this.state = { group, position, most: FEW_EXAMPLES };
     this.state.token = read("token", (text) => this.tokenizer.ofText.get(text), () => this.tokenizer.ofText.get(",") ?? this.ranking()[0]);
+    this.state.tab = read("tab", (name) => (this.tabs.names.includes(name) ? name : undefined), () => FIRST_TAB);
+    this.state.rule = read("rule", (name) => this.rulesTab.books.get(group)?.find(name)?.name, () => null);
     this.state.sentence = read("sentence", (text) => text.slice(0, LONGEST_SENTENCE), () => FIRST_SENTENCE);
     tell(wrong.length === 0 ? "" : `The address asks for what this page does not have: ${wrong.join(", ")}.`);
     this.show();
@@ -105,7 +113,7 @@ class Demo {
 
   /** Show what differs from the state before. */
   show(before = {}) {
-    const { group, token, position, sentence, most } = this.state;
+    const { group, token, position, sentence, most, tab } = this.state;
     const { model, tokenizer: { texts } } = this;
     const differs = (...names) => names.some((name) => before[name] !== this.state[name]);
     const choose = (other) => this.go({ token: other });
@@ -121,6 +129,8 @@ class Demo {
     if (differs("group", "sentence")) {
       showSentence(model, texts, this.tokenizer.encode(sentence.replace(/ +$/, "")), (other, place) => this.go({ token: other, position: place }));
     }
+    this.tabs.show(tab);
+    if (tab !== FIRST_TAB) this.rulesTab.show(this.state, before);
     document.body.dataset.group = group;
   }
 

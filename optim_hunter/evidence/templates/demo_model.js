@@ -1,7 +1,7 @@
 "use strict";
 // The page's data, and the linear models in it: logits = offsets + the sum of one weight for each token at its position.
 
-const ARRAYS = { F64: Float64Array, U32: Uint32Array, U16: Uint16Array };
+const ARRAYS = { F64: Float64Array, F32: Float32Array, U32: Uint32Array, U16: Uint16Array, I8: Int8Array };
 
 /** A safetensors file: its arrays by name, and its metadata. */
 function readSafetensors(buffer) {
@@ -21,7 +21,9 @@ async function unpackData(packed) {
   const page = JSON.parse(metadata.page);
   const tokenizer = new Tokenizer(page.names, page.merges);
   const models = page.groups.map((figures, number) => new LinearModel(figures, (name) => arrays[`${number}.${name}`]));
-  return { page, tokenizer, models };
+  const books = new Map(Object.entries(page.books).map(([name, book]) => [name, new Rules(book, models.find((model) => model.name === name).words)]));
+  const network = page.network.words && new OneLayerNetwork(page.network, (name) => arrays[`network.${name}`]);
+  return { page, tokenizer, models, books, network };
 }
 
 function sum(numbers) {
@@ -114,12 +116,10 @@ class LinearModel {
     return scored.filter((one) => one.score > 1e-9).sort((one, other) => other.score - one.score || one.token - other.token);
   }
 
-  /** Held-out windows with a token at a position, in turn one of each word that came. */
-  examplesWith(position, token) {
+  /** Held-out windows of which `wanted(tokens)` holds, in turn one of each word that came. */
+  inTurn(wanted) {
     const ofWord = this.words.map(() => []);
-    for (let window = 0; window < this.labels.length; window++) {
-      if (this.examples[window * this.positions + position - 1] === token) ofWord[this.labels[window]].push(window);
-    }
+    this.labels.forEach((label, window) => { if (wanted(this.window(window))) ofWord[label].push(window); });
     const longest = Math.max(...ofWord.map((windows) => windows.length));
     return Array.from({ length: longest }, (_, turn) => ofWord.flatMap((windows) => windows.slice(turn, turn + 1))).flat();
   }

@@ -127,7 +127,7 @@ function showSimilar(model, texts, token, position, choose) {
 
 /** Held-out windows that have the token at the position, with the word that came in bold. */
 function showExamples(model, tokenizer, token, position, most) {
-  const windows = model.examplesWith(position, token);
+  const windows = model.inTurn((tokens) => tokens[position - 1] === token);
   const there = model.labels.length;
   const all = there === model.figures.held_out_windows ? "held-out windows" : "held-out windows in this page";
   document.getElementById("examples-about").textContent = windows.length === 0
@@ -142,11 +142,19 @@ function example(model, tokenizer, tokens, label, position) {
   const likeliest = probabilities.indexOf(Math.max(...probabilities));
   const told = likeliest === label ? percent(probabilities[label])
     : `${percent(probabilities[label])}, rather ${visible(model.words[likeliest].trim())} ${percent(probabilities[likeliest])}`;
-  return element("li", {},
-    element("span", { class: "window" }, "…", visible(tokenizer.decode(tokens.slice(0, position - 1))),
-      element("mark", {}, visible(tokenizer.texts[tokens[position - 1]])), visible(tokenizer.decode(tokens.slice(position))),
-      element("b", {}, visible(model.words[label]))),
-    " ", element("small", { class: likeliest === label ? "right" : "wrong" }, told));
+  return element("li", {}, windowText(tokenizer, tokens, new Set([position - 1]), model.words[label]), " ",
+    element("small", { class: likeliest === label ? "right" : "wrong" }, told));
+}
+
+/** A window with the tokens at some places marked, and the word that came. Tokens between marks are decoded together. */
+function windowText(tokenizer, tokens, marked, word) {
+  const parts = [];
+  let start = 0;
+  for (const place of [...marked].sort((one, other) => one - other)) {
+    parts.push(visible(tokenizer.decode(tokens.slice(start, place))), element("mark", {}, visible(tokenizer.texts[tokens[place]])));
+    start = place + 1;
+  }
+  return element("span", { class: "window" }, "…", ...parts, visible(tokenizer.decode(tokens.slice(start))), element("b", {}, visible(word)));
 }
 
 /** The probabilities of a sentence, and the sum of weights that they come from. */
@@ -157,7 +165,10 @@ function showSentence(model, texts, tokens, choose) {
   fill("probabilities", ...probabilities.map((probability, word) => bar(model.words[word], probability)));
   const likeliest = probabilities.indexOf(Math.max(...probabilities));
   fill("likely", "Most likely: ", element("q", {}, spaced(model.words[likeliest])), `, ${percent(probabilities[likeliest])}.`);
-  fill("sum", sumTable(model, texts, aligned, probabilities, choose));
+  const rows = aligned.map(({ token, position }) => ({ place: String(position), kind: "one", numbers: model.pushes(position, token),
+    head: tokenButton(texts[token], () => choose(token, position)) }));
+  const offset = { place: "", head: "offset", numbers: centred(model.offsets), kind: "offset" };
+  fill("sum", sumTable("sum-heading", ["position", "token"], model.words, [offset, ...rows], probabilities));
 }
 
 function sentenceNote(model, length) {
@@ -176,16 +187,13 @@ function bar(word, probability) {
     element("span", { class: "track" }, filled), element("span", { class: "number" }, `${(100 * probability).toFixed(1)}\u00a0%`));
 }
 
-function sumTable(model, texts, aligned, probabilities, choose) {
-  const offsets = centred(model.offsets);
-  const pushes = aligned.map(({ token, position }) => model.pushes(position, token));
-  const totals = offsets.map((offset, word) => offset + sum(pushes.map((push) => push[word])));
-  const row = (head, place, cells, kind) => element("tr", { class: kind }, element("td", {}, place), element("th", { scope: "row" }, head), ...cells);
-  const head = element("tr", {}, element("th", { scope: "col" }, "position"), element("th", { scope: "col" }, "token"), ...wordHeads(model));
-  const rows = aligned.map(({ token, position }, place) =>
-    row(tokenButton(texts[token], () => choose(token, position)), String(position), pushes[place].map(pushCell), "one"));
-  return element("table", { class: "sum", "aria-labelledby": "sum-heading" }, element("thead", {}, head), element("tbody", {},
-    row("offset", "", offsets.map(pushCell), "offset"), ...rows),
-  element("tfoot", {}, row("sum", "", totals.map((total) => element("td", {}, signed(total))), "total"),
-    row("probability", "", probabilities.map((probability) => element("td", {}, percent(probability))), "total")));
+/** Numbers for each word, row by row, their sum, and the probabilities that it makes; `heads` are of the first two columns. */
+function sumTable(name, heads, words, rows, probabilities) {
+  const row = ({ place, head, kind }, cells) => element("tr", { class: kind }, element("td", {}, place), element("th", { scope: "row" }, head), ...cells);
+  const total = (head, cells) => row({ place: "", head, kind: "total" }, cells.map((text) => element("td", {}, text)));
+  const totals = words.map((_, word) => sum(rows.map(({ numbers }) => numbers[word])));
+  const head = element("tr", {}, ...[...heads, ...words.map(spaced)].map((one) => element("th", { scope: "col" }, one)));
+  return element("table", { class: "sum", "aria-labelledby": name }, element("thead", {}, head),
+    element("tbody", {}, ...rows.map((one) => row(one, one.numbers.map(pushCell)))),
+    element("tfoot", {}, total("sum", totals.map((one) => signed(one))), total("probability", probabilities.map(percent))));
 }
