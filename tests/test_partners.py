@@ -160,8 +160,8 @@ def test_the_row_carries_the_partners_verdict_and_the_section_says_that_they_par
     jsonschema.validate(ledger, SCHEMA)
     page = report.page_html(ledger)
     table = page[: page.index("</table>")]
-    link = '<a href="#regression-cause-smollm2-135m-corrected-2">cause: refuted</a>'
-    assert f'<small class="warning">{link} — parts</small>' in table
+    link = '<a href="#regression-cause-smollm2-135m-corrected-2">cause</a>: refuted'
+    assert f'<div class="warning">{link} — parts</div>' in table
     assert f"the two part, {PARTED}." in page
     assert "Causal partner of <a" in page
 
@@ -172,12 +172,14 @@ def test_a_partner_that_agrees_is_named_without_a_warning():
     ledger["claims"][0]["partners"] = partners_of(ledger["claims"][0], [ledger["claims"][0], cause])
     page = report.page_html(ledger)
     row = page[: page.index("</table>")]
-    assert ">cause: supported</a></small>" in row
+    assert ">cause</a>: supported</div>" in row
     assert "— parts" not in row
 
 
 def test_a_ledger_without_partners_has_its_page():
-    assert "Causal partner" not in report.page_html(sample_ledger(claims=2, seeds=30))
+    page = report.page_html(sample_ledger(claims=2, seeds=30))
+    assert page.count('<td class="cause">–</td>') == 2
+    assert "Causal partner of" not in page
 
 
 @pytest.mark.parametrize("text", HOSTILE)

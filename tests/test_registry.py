@@ -226,7 +226,7 @@ def test_code_in_a_folder_is_never_run(copy: Path) -> None:
     config = json.loads((copy / "config.json").read_text())
     config |= {"model_type": "evil", "auto_map": {"AutoConfig": "evil.C", "AutoModelForCausalLM": "evil.M"}}
     (copy / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match="cannot open the "):
+    with pytest.raises(UserError, match="needs code of its own, which is never run"):
         open_language_model(str(copy), None, None)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from jaxtyping import Float, Int
 
 from optim_hunter.measures.choices import losses
 from optim_hunter.observe.choices import ChoiceObservation
-from optim_hunter.observe.one_layer import AblatedPartObservation, RuleObservation
+
+if TYPE_CHECKING:  # else collecting the claims would import torch
+    from optim_hunter.observe.one_layer import AblatedPartObservation, RuleObservation
 
 
 def share_of_gain(observation: ChoiceObservation, view: str, whole: str) -> Float[np.ndarray, "2"]:
