@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from material import ALL, BESIDE, TINYSTORIES
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("benchmarks", "claims", "docs", "optim_hunter", "scripts", "tests")
@@ -34,6 +35,15 @@ def test_every_row_names_a_place_a_test_and_a_page() -> None:
 @pytest.mark.parametrize("target", re.findall(r"`?make (\w+)", PAGE))
 def test_every_make_target_is_one(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_what_is_not_in_the_repository_is_named_once() -> None:
+    assert {one.variable for one in ALL} == set(re.findall(r"`(OPTIM_HUNTER_\w+)`", PAGE))
+    command = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert f"${{{TINYSTORIES.variable}:-../{BESIDE.name}/{TINYSTORIES.place}}}" in command
+    beside = re.compile(rf"""/ ["']{BESIDE.name}["']|/{BESIDE.name}/""")
+    files = [file for folder in (*FOLDERS, "fixtures") for file in (ROOT / folder).rglob("*.py")]
+    assert [file.name for file in files if beside.search(file.read_text("utf-8"))] == ["material.py"]
 
 
 def test_every_option_of_pytest_that_is_named_is_one() -> None:

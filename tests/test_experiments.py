@@ -14,6 +14,7 @@ import torch
 from browser import browsing, find_chromium
 from experiment_pages import GIVEN, Page, keep_apart
 from markupsafe import Markup
+from material import SEED_DOCUMENTS
 
 from optim_hunter import open_language_model, sklearn_regressors
 from optim_hunter.claim import UserError
@@ -33,9 +34,6 @@ from optim_hunter.models.language import LanguageModel
 from optim_hunter.observe.engine import Engine
 from optim_hunter.tasks.regression import RegressionTask, draw
 from optim_hunter.tasks.regressors import predict
-
-DOCUMENT = Path(__file__).resolve().parents[2] / "shared" / "seeds" / "regression-notes.md"
-
 
 REGRESSORS = [sklearn_regressors.ridge, sklearn_regressors.knn_regression, sklearn_regressors.baseline_average]
 
@@ -301,7 +299,7 @@ def test_all_figures_of_all_experiments_draw(tiny_model: LanguageModel, kernel: 
 # The document's calls
 
 
-@pytest.mark.skipif(not DOCUMENT.is_file(), reason="the document is not beside this repository")
+@SEED_DOCUMENTS.needed
 @pytest.mark.parametrize(
     "function",
     [
@@ -314,7 +312,8 @@ def test_all_figures_of_all_experiments_draw(tiny_model: LanguageModel, kernel: 
     ids=lambda function: function.__name__,
 )
 def test_signatures_take_the_documents_calls(function: Any) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), flags=re.DOTALL)
+    document = (SEED_DOCUMENTS.path / "regression-notes.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", document, flags=re.DOTALL)
     calls = [
         node
         for block in blocks

@@ -4,19 +4,13 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from material import SEED_DOCUMENTS
 
 from optim_hunter.notes.document import parse, read
 from optim_hunter.notes.page import About, mathematics, page_html
 from optim_hunter.notes.reliance import names, relied_on
-
-ROOT = Path(__file__).resolve().parents[1]
-
-
-SEEDS = ROOT.parent / "shared" / "seeds"
-
 
 HOSTILE = "<script>window.owned = 1</script><img src=x onerror='window.owned = 1'>"
 
@@ -96,21 +90,21 @@ def test_pictures_beside_the_document_are_put_into_the_page(tmp_path):
     assert "<title>untitled</title>" in page
 
 
-@pytest.mark.skipif(not SEEDS.is_dir(), reason="the seeds' documents are not here (../shared/seeds)")
+@SEED_DOCUMENTS.needed
 def test_the_seeds_documents_are_of_the_form():
-    notes = read(SEEDS / "regression-notes.md")
+    notes = read(SEED_DOCUMENTS.path / "regression-notes.md")
     executed = {block.name: block.output for block in notes.blocks if not block.plain}
     assert executed == {"1": "pandoc", **dict.fromkeys(("2", "9", "8", "3", "4", "5"), "raw")}
     assert len(notes.blocks) == 9
     found = [names(block.code) for block in notes.blocks]
     assert [relied_on(index, found) for index in range(9)] == [set()] * 9
-    page = page_html(notes, {}, SEEDS, "notes", About("smollm2-135m", None))
+    page = page_html(notes, {}, SEED_DOCUMENTS.path, "notes", About("smollm2-135m", None))
     assert "<title>Reverse-Engineering Linear Regression in Language Models Notes</title>" in page
     assert page.count("<math") == 2
     assert "L27H28, L28H29, L27H30 look interesting" in re.search(r"<aside>(.*?)</aside>", page, re.DOTALL)[1]
     assert "Transformers Learn In-Context" in page
-    essay = read(SEEDS / "handcrafting.md")
+    essay = read(SEED_DOCUMENTS.path / "handcrafting.md")
     assert not essay.blocks
-    page = page_html(essay, {}, SEEDS, "essay", About("smollm2-135m", None))
+    page = page_html(essay, {}, SEED_DOCUMENTS.path, "essay", About("smollm2-135m", None))
     assert "<title>Thoughts on Hand Crafting Language Models</title>" in page
     assert page.count("<math") == 3

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from material import PUBLISHED
 from sklearn.linear_model import ElasticNet
 
 from optim_hunter.models.registry import recorded_predictions
@@ -167,7 +168,6 @@ def test_with_25_examples_and_one_test_case_for_all_the_language_model_ranks_eig
 
 # the base rate
 
-FINAL_LOGITS = Path(__file__).parents[2] / "shared" / "published" / "logit_diff_accumulated.json"
 ANSWERS = {"linear_regression": "linear_regression", "knn": "knn_regression", "random_forest": "random_forest",
            "average": "baseline_average", "last": "baseline_last", "random": "baseline_random"}  # fmt: skip
 
@@ -177,11 +177,12 @@ def first_token(value):
     return int(number_text(value).split(".")[0][:3])
 
 
-@pytest.mark.skipif(not FINAL_LOGITS.exists(), reason="the published logit differences are not beside the repository")
+@PUBLISHED.needed
 @pytest.mark.parametrize("random_state", [0, 1])
 def test_published_mean_logits_follow_how_often_outputs_begin_with_or_near_the_token(random_state):
     """The published 0.98 of docs/claims-regression.md: it hangs on what counts as near."""
-    pairs = json.loads(FINAL_LOGITS.read_text("utf-8"))["sets"]["notes_HEAD_100"]["pairs"]
+    published = json.loads((PUBLISHED.path / "logit_diff_accumulated.json").read_text("utf-8"))["sets"]
+    pairs = published["notes_HEAD_100"]["pairs"]
     logits = [0.0] + [-pairs[f"gold vs {label}"][-1] for label in ANSWERS]
     x, y, z, gold = tables("friedman_2")[0]
     answers = [gold[0]] + [predict(name, x[:19], y[:19], z, random_state)[0] for name in ANSWERS.values()]

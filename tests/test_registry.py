@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from material import STORIES15M
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -20,7 +21,6 @@ from optim_hunter.models import planted, registry
 from optim_hunter.models.registry import check_name, known_names, marker, open_language_model
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
-STORIES15M = Path(__file__).parents[1] / "../shared/models/stories15m"
 WORDS = ["<unk>", "<s>", "</s>", "one", "two", "three"]
 
 
@@ -309,9 +309,9 @@ def test_recorded_predictions_have_their_source() -> None:
         registry.recorded_predictions("linear")
 
 
-@pytest.mark.skipif(not STORIES15M.is_dir(), reason="the shared stories15m model is not here")
+@STORIES15M.needed
 def test_a_real_folder_opens() -> None:
-    model = open_language_model(str(STORIES15M), None, None)
+    model = open_language_model(str(STORIES15M.path), None, None)
     assert (model.module.config.num_hidden_layers, model.context) == (6, 256)
     text = "Once upon a time, there was"
     encoded = model.encode(text)
