@@ -24,14 +24,15 @@ from optim_hunter.models.one_layer_parts import replaced, stream_and_write, with
 from optim_hunter.models.planted_network import NETWORKS
 from optim_hunter.models.registry import check_name
 from optim_hunter.observe.choices import LinearChooser
-from optim_hunter.observe.one_layer import OneLayerChooser, PartAblater, RuleObservation, among, places_met
+from optim_hunter.observe.one_layer import OneLayerChooser, PartAblater, RuleObservation, among
+from optim_hunter.observe.rule_replacements import RuleReplacer, places_met
 from optim_hunter.subjects.one_layer import planted_network
 from optim_hunter.subjects.opening import open_subject
 from optim_hunter.subjects.subject import Options
 from optim_hunter.tasks.held_out import ChoiceTask, ReplacedTokenTask
 from optim_hunter.tasks.network import AblatedPartTask, RuleTask
 from optim_hunter.tasks.planted_choices import CERTAIN, SURE
-from optim_hunter.tasks.rules import Both, Rule, TokenIn
+from optim_hunter.tasks.rules import Both, Rule, RuleBook, TokenIn
 from optim_hunter.tasks.stories import CONJUNCTIONS, train_tokenizer
 
 SEEDS = range(6)
@@ -151,10 +152,51 @@ def test_a_rule_gains_in_both_corpora_and_is_used_by_the_network_that_heeds_it()
     assert used[1][0] / used[1][1] == pytest.approx(0, abs=1e-3)
 
 
+def test_a_conjunction_is_used_by_the_network_that_heeds_both_and_not_by_one_that_makes_half_of_the_rule_it_adds_to():
+    """The second network moves by half of what the book says of the mark: that is nothing of the rule about both."""
+    task = RuleTask(views=(), stories_per_seed=8, rule="any")
+    heeding, beside = (seen(f"planted:network-{does}-conjunction", task) for does in ("heeds", "beside"))
+    for found in (heeding, beside):
+        gain, fired = np.sum([rule_gain(one) for one in found], axis=0)
+        assert gain / fired > 0.1
+    used = [np.sum([rule_use(one) for one in found], axis=0) for found in (heeding, beside)]
+    assert used[0][0] / used[0][1] == pytest.approx(1, abs=5e-3)
+    assert used[1][0] / used[1][1] == pytest.approx(0, abs=1e-3)
+
+
+def test_the_arms_of_a_conjunction_have_one_part_replaced_the_other_and_both():
+    book = RuleBook(("x", "y"), "", ("a", "b", "c", "d", "e", "x", "y"), {"x": 0.0, "y": 0.0})
+    rule = Rule("r", "s", Both(TokenIn(("a",), 1, 1), TokenIn(("b",), 2, 4)), {"x": 1.0})
+    window = np.array([[2] * 13 + [1, 3, 0]])
+    replacer = RuleReplacer(book, np.array([9, 5, 9, 5, 1, 9, 5]), 2)
+    first, second, both = replacer.arms(rule, window)
+    assert first[:, 0, 13:].tolist() == [[1, 3, 2], [1, 3, 3]]
+    assert second[:, 0, 13:].tolist() == [[3, 3, 0], [2, 3, 0]]
+    assert both[:, 0, 13:].tolist() == [[3, 3, 2], [2, 3, 3]]
+    assert (np.stack([first, second, both])[..., :13] == 2).all()
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_what_either_part_does_by_itself_is_no_part_of_a_conjunction(seed):
+    """Whatever a network makes of each token at each position, what is left is what it makes of both."""
+    generator = np.random.default_rng(seed)
+    book = RuleBook(("x", "y"), "", tuple("abcdexy"), {"x": 0.0, "y": 0.0})
+    rule = Rule("r", "s", Both(TokenIn(("a",), 1, 1), TokenIn(("b", "c"), 2, 5)), {"x": 1.0})
+    windows = generator.integers(0, 5, (6, 16))
+    windows[:, 15], windows[:, 12] = 0, 1
+    weights, both = generator.normal(size=(16, 7, 2)), generator.normal(size=2)
+
+    def say(tokens):
+        met = (tokens[:, 15] == 0) & np.isin(tokens[:, 11:15], (1, 2)).any(1)
+        return weights[np.arange(16), tokens].sum(1) + met[:, None] * both
+
+    lost = RuleReplacer(book, np.arange(7), 2).lost(rule, windows, say)
+    np.testing.assert_allclose(lost, np.broadcast_to(both, lost.shape), atol=1e-9)
+
+
 def test_of_no_window_in_which_a_rule_fires_all_sums_are_zero():
     none = np.zeros((0, 5))
-    observation = RuleObservation(0, CONJUNCTIONS, 7, np.zeros(0, int), np.arange(5.0), none, none, none,
-                                  np.zeros((3, 0, 5)), np.zeros((3, 0, 5)), ("a", "b", "c"))  # fmt: skip
+    observation = RuleObservation(0, CONJUNCTIONS, 7, np.zeros(0, int), np.arange(5.0), none, none, none, none)
     for measure, expected in ((rule_gain, [0, 0]), (rule_use, [0, 0]), (rule_frequency, [0, 7])):
         np.testing.assert_array_equal(measure(observation), expected)
 
@@ -166,12 +208,12 @@ def test_of_no_window_a_network_says_nothing():
 
 
 def test_the_tokens_of_a_rule_are_those_that_meet_it():
-    place = {"a": 0, "b": 1, "c": 2}
-    windows = np.array([[0, 1, 2, 0], [1, 1, 0, 2]])
+    book = RuleBook(("x", "y"), "", ("a", "b", "c", "x", "y"), {"x": 0.0, "y": 0.0})
+    windows = np.array([[3] * 12 + [0, 1, 2, 0], [4] * 12 + [1, 1, 0, 2]])
     span = TokenIn(("a", "b"), 2, 3)
-    expected = [[False, True, False, False], [False, True, True, False]]
+    expected = [[False] * 12 + [False, True, False, False], [False] * 12 + [False, True, True, False]]
     for condition in (span, Both(span, TokenIn(("c",), 1, 1))):
-        np.testing.assert_array_equal(places_met(Rule("r", "s", condition, {}), place, windows), expected)
+        np.testing.assert_array_equal(places_met(condition.atoms[0], book, windows), expected)
 
 
 def test_rules_keep_their_gain_where_they_hold():

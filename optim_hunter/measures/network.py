@@ -42,23 +42,15 @@ def rule_frequency(observation: RuleObservation) -> Float[np.ndarray, "2"]:
 
 
 def rule_use(observation: RuleObservation) -> Float[np.ndarray, "2"]:
-    """How far the network's log-probabilities move with the rule's token, along the rule's shifts; and by the rule.
+    """How far the network's log-probabilities move with the rule's condition, along the rule's shifts; and by the rule.
 
-    The first is what they lose along the rule's shifts (centred over the group) when the token is replaced, mean over
-    the replacements, less what all other rules of the book say of the same replacement; the second the shifts' own
-    squared length. Both are summed over the windows in which the rule fires: their ratio is the share of the rule's
-    shift that the network makes.
+    The first is what the network loses along the shifts (about their mean) less what all other rules of the book do;
+    the second the shifts' own squared length. Both are summed over the windows in which the rule fires: their ratio is
+    the share of the rule's shift that the network makes.
     """
-    shifts = observation.shifts - observation.shifts.mean()
-    size = len(observation.labels) * (shifts @ shifts)
-    moved, by_book = (
-        ((kept - replaced.mean(0)) @ shifts).sum()
-        for kept, replaced in (
-            (observation.kept, observation.replaced),
-            (observation.book, observation.book_replaced),
-        )
-    )
-    return np.array([moved - (by_book - size), size])
+    direction = observation.direction
+    own = (observation.lost - observation.lost_by_others) @ direction
+    return np.array([own.sum(), len(own) * (direction @ direction)])
 
 
 def _intact(observation: AblatedPartObservation) -> Float[np.ndarray, "window"]:

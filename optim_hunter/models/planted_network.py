@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from optim_hunter.claim import UserError
@@ -83,14 +83,14 @@ class PlantedNetwork:
         """
         tokenizer = train_tokenizer(corpus, 1024)
         codes = torch.from_numpy(codes_of_tokens(token_texts(tokenizer), self.codes(group), len(group)))
-        places = _Places(codes.shape[1])
+        places = Places(codes.shape[1])
         shape = OneLayerShape(vocabulary=len(codes), width=places.width, heads=1, neurons=2)
         model = OneLayerModel(shape, tokenizer, torch.Generator().manual_seed(0))
         for weights in model.parameters():
             weights.zero_()
         self._embed(model, codes, places)
         _compute(model, places)
-        self._read(model, torch.from_numpy(word_tokens(tokenizer, group)), places)
+        self._read(model, group, places)
         return model
 
     def book(self, name: str, tokenizer: Tokenizer, group: Sequence[str]) -> RuleBook:
@@ -103,14 +103,16 @@ class PlantedNetwork:
             raise UserError(f"{self.note}: it has no rule about a mark")
         return mark_book(name, *self.mark, tokenizer, group)
 
-    def _embed(self, model: OneLayerModel, codes: Float[Tensor, "token code"], places: _Places) -> None:
+    def _embed(self, model: OneLayerModel, codes: Float[Tensor, "token code"], places: Places) -> None:
         shape, (near, far) = model.shape, self.span
         symbols = model.embedding.view(shape.context, shape.vocabulary, shape.width)
         symbols[-1, :, places.own], symbols[-1, :, places.constant] = codes, 1.0
         span = slice(shape.context - far, shape.context - near + 1)
         symbols[span, :, places.heeded], symbols[span, :, places.key] = codes, codes[:, -1]
 
-    def _read(self, model: OneLayerModel, words: Int[Tensor, "class"], places: _Places) -> None:
+    def _read(self, model: OneLayerModel, group: Sequence[str], places: Places) -> None:
+        """Let the unembedding read what is planted."""
+        words = torch.from_numpy(word_tokens(model.tokenizer, group))
         raised = raised_by(self.probability, len(words))
         if self.reads == "parity":
             model.unembedding[places.parity, words[:2]] = raised * torch.tensor([-1.0, 1.0])
@@ -133,7 +135,7 @@ def mark_book(name: str, mark: str, word: str, tokenizer: Tokenizer, group: Sequ
     return RuleBook(tuple(group), tokenizer_sha256(tokenizer), token_texts(tokenizer), level, (rule,))
 
 
-class _Places:
+class Places:
     """Where in the residual stream what stands: codes of `size` entries, and three numbers."""
 
     def __init__(self, size: int) -> None:
@@ -142,7 +144,7 @@ class _Places:
         self.size, self.width = size, 3 * size + 3
 
 
-def _compute(model: OneLayerModel, places: _Places) -> None:
+def _compute(model: OneLayerModel, places: Places) -> None:
     """Attention carries the code of what it heeds; the MLP tells whether its parity and the last token's differ."""
     model.query[places.constant, 0], model.key[places.key, 0] = SHARP * places.width**0.5, 1.0
     model.value[places.heeded, places.carried] = model.output[places.carried, places.carried] = torch.eye(places.size)

@@ -131,6 +131,8 @@ ENTRIES: Mapping[str, Entry] = {
     "planted:network-beside-comma": Entry(kind="one-layer", planted=True),
     "planted:network-heeds-was": Entry(kind="one-layer", planted=True),
     "planted:network-beside-was": Entry(kind="one-layer", planted=True),
+    "planted:network-heeds-conjunction": Entry(kind="one-layer", planted=True),
+    "planted:network-beside-conjunction": Entry(kind="one-layer", planted=True),
     "planted:rules-elsewhere": Entry(kind="rule-book", planted=True),
     "planted:rules-elsewhere-twin": Entry(kind="rule-book", planted=True),
     "synthetic:extreme-output": Entry(kind="synthetic"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -21,6 +21,7 @@ from optim_hunter.models.one_layer_parts import (
 )
 from optim_hunter.observe.choices import ChoiceObservation, LinearChooser, with_views
 from optim_hunter.observe.replaced import ReplacedTokenObservation, tokens_of_like_frequency
+from optim_hunter.observe.rule_replacements import RuleReplacer, direction_of
 from optim_hunter.tasks.held_out import ReplacedTokenTask
 from optim_hunter.tasks.network import AblatedPartTask, RuleTask
 from optim_hunter.tasks.rules import Rule, RuleBook, conditions_met, rule_book_log_probabilities
@@ -53,22 +54,20 @@ class AblatedPartObservation:
 class RuleObservation:
     """The windows of a seed in which a rule fires, out of `windows` ones.
 
-    `shifts` are the rule's (nats). Log-probabilities (nats, normalised over the group) of the rule book as it is
-    (`book`) and without the rule (`without`), and of the network in the windows as they are (`kept`) and with each of
-    `replacements` in the place of the rule's token (`replaced`); `book_replaced` is what the book says of these.
+    `direction` are the rule's shifts (nats) about their mean. Log-probabilities (nats, normalised over the group) of
+    the rule book as it is (`book`) and without the rule (`without`); and what is lost of them with the rule's condition
+    (`rule_replacements.RuleReplacer`): by the network (`lost`), and by all other rules of the book (`lost_by_others`).
     """
 
     seed: int
     group: tuple[str, ...]
     windows: int
     labels: Int[np.ndarray, "fired"]
-    shifts: Float[np.ndarray, "class"]
+    direction: Float[np.ndarray, "class"]
     book: Float[np.ndarray, "fired class"]
     without: Float[np.ndarray, "fired class"]
-    kept: Float[np.ndarray, "fired class"]
-    replaced: Float[np.ndarray, "replacement fired class"]
-    book_replaced: Float[np.ndarray, "replacement fired class"]
-    replacements: tuple[str, ...]
+    lost: Float[np.ndarray, "fired class"]
+    lost_by_others: Float[np.ndarray, "fired class"]
 
 
 class OneLayerChooser:
@@ -203,31 +202,32 @@ class RuleWatcher:
         return self.chooser.book.rule(self.task.rule)
 
     @cached_property
-    def replacements(self) -> tuple[str, ...]:
-        """Tokens as frequent as those of the condition, the nearest first."""
-        tokens = self.rule.condition.atoms[0].tokens
-        return tokens_of_like_frequency(self.chooser.linear, tokens, self.task.replacements)
+    def replacer(self) -> RuleReplacer:
+        """Of the book's rules, by the tokens of the windows for fitting."""
+        linear, book = self.chooser.linear, self.chooser.book
+        fitting = linear.windows.of_stories(linear.split.fitting).tokens
+        return RuleReplacer(book, np.bincount(fitting.ravel(), minlength=len(book.vocabulary)), self.task.replacements)
 
     def observe(self, seed: int | None) -> RuleObservation:
         """The windows of a seed; none where the rule fires in none."""
         assert seed is not None
         windows, book, rule = self.chooser.windows(seed), self.chooser.book, self.rule
         fired = conditions_met([rule.condition], book.place, windows.tokens).toarray()[:, 0]
-        tokens, without = windows.tokens[fired], replace(book, rules=tuple(one for one in book.rules if one != rule))
-        met = places_met(rule, book.place, tokens)
-        shown = [with_token(tokens, met, book.place[other]) for other in self.replacements]
+        tokens = windows.tokens[fired]
+        said, without = (
+            partial(rule_book_log_probabilities, one)
+            for one in (book, replace(book, rules=tuple(one for one in book.rules if one != rule)))
+        )
         return RuleObservation(
             seed=seed,
             group=book.group,
             windows=len(windows.labels),
             labels=windows.labels[fired],
-            shifts=np.array([rule.shifts.get(word, 0.0) for word in book.group]),
-            book=rule_book_log_probabilities(book, tokens),
-            without=rule_book_log_probabilities(without, tokens),
-            kept=self.chooser.said(tokens),
-            replaced=np.array([self.chooser.said(one) for one in shown]),
-            book_replaced=np.array([rule_book_log_probabilities(book, one) for one in shown]),
-            replacements=self.replacements,
+            direction=direction_of(rule, book.group),
+            book=said(tokens),
+            without=without(tokens),
+            lost=self.replacer.lost(rule, tokens, self.chooser.said),
+            lost_by_others=self.replacer.lost(rule, tokens, without),
         )
 
 
@@ -235,13 +235,6 @@ def among(scores: Float[np.ndarray, "window token"], words: Int[np.ndarray, "cla
     """Logits or log-probabilities of all tokens → log-probabilities of these alone, normalised among them."""
     own = scores[:, words].astype(np.float64)
     return np.asarray(own - np.logaddexp.reduce(own, axis=1, keepdims=True))
-
-
-def places_met(rule: Rule, place: Mapping[str, int], tokens: Tokens) -> Bool[np.ndarray, "window position"]:
-    """Where in windows the tokens stand that meet a rule's condition, of a conjunction its first part: booleans."""
-    atom, positions = rule.condition.atoms[0], np.arange(tokens.shape[1], 0, -1)
-    within = (positions >= atom.near) & (positions <= atom.far)
-    return np.asarray(np.isin(tokens, [place[token] for token in atom.tokens]) & within)
 
 
 def with_token(tokens: Tokens, where: Bool[np.ndarray, "window position"], token: int) -> Tokens:

@@ -15,6 +15,7 @@ from optim_hunter.tasks.network import AblatedPartTask, RuleTask
 
 if TYPE_CHECKING:
     from optim_hunter.models.one_layer import OneLayerModel
+    from optim_hunter.models.planted_network import PlantedNetwork
     from optim_hunter.observe.one_layer import OneLayerChooser
     from optim_hunter.tasks.corpus import Corpus
     from optim_hunter.tasks.rules import RuleBook
@@ -100,15 +101,19 @@ class PlantedNetworkSubject(OneLayerSubject):
 @cache
 def planted_network(name: str, group: tuple[str, ...]) -> tuple[Corpus, OneLayerModel]:
     """The same stories and network for all tasks of a run."""
-    from optim_hunter.models.planted_network import NETWORKS
-
-    corpus = NETWORKS[name].corpus(name, group)
-    return corpus, NETWORKS[name].build(corpus, group)
+    network = _planted(name)
+    corpus = network.corpus(name, group)
+    return corpus, network.build(corpus, group)
 
 
 def planted_book(name: str, model: OneLayerModel, task: ChoiceTask) -> RuleBook:
-    """The book of one rule that a planted name has, under the name of the rule that a task asks for."""
+    """The book that a planted name has, with its rule under the name that a task asks for."""
+    asked = task.rule if isinstance(task, RuleTask) else ""
+    return _planted(name).book(asked, model.tokenizer, task.group)
+
+
+def _planted(name: str) -> PlantedNetwork:
+    from optim_hunter.models.planted_conjunction import CONJUNCTION_NETWORKS
     from optim_hunter.models.planted_network import NETWORKS
 
-    asked = task.rule if isinstance(task, RuleTask) else ""
-    return NETWORKS[name].book(asked, model.tokenizer, task.group)
+    return {**NETWORKS, **CONJUNCTION_NETWORKS}[name]

@@ -18,10 +18,10 @@ class AblatedPartTask(ChoiceTask):
 
 @dataclass(frozen=True)
 class RuleTask(ChoiceTask):
-    """The windows in which a rule of the group's rule book fires, as they are and with the rule's token replaced.
+    """The windows in which a rule of the group's book fires, as they are and with what meets its condition replaced.
 
-    In each window all tokens that meet the rule's condition (of two that it conjoins: the first) are replaced by each
-    of the `replacements` tokens that are as frequent, or nearly, and meet it not.
+    In each window all tokens that meet the condition are replaced by each of the `replacements` tokens that are as
+    frequent as them, or nearly, and meet it not; of two that a rule conjoins each by itself and both.
     """
 
     rule: str = ""

@@ -22,6 +22,8 @@ CUE_REACH = 8
 """A cue is one of so many last words."""
 CUES, WORDS = FILLERS[:4], FILLERS[4:]
 BESIDE = 0.9
+TAKEN_BACK = 0.5
+"""Share of what a mark gives its word that a cue beside it takes back."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,21 @@ class PlantedCommas:
         text = " ".join(words) + self.mark * bool(marked)
         said = np.exp(self.log_probabilities([(text, 0)], CONJUNCTIONS))[0]
         return text + str(generator.choice(CONJUNCTIONS, p=said / said.sum()))
+
+
+@dataclass(frozen=True)
+class PlantedTakenBack(PlantedCommas):
+    """The same, but a cue among the last words takes back half of what the mark gives the word (in log-odds)."""
+
+    def log_probabilities(
+        self, texts: Sequence[tuple[str, int]], group: Sequence[str]
+    ) -> Float[np.ndarray, "text class"]:
+        """What the chooser says after each text, shown from a character on."""
+        shown = [text[start:] for text, start in texts]
+        given = np.array([self.heeds(text) * (1.0 - TAKEN_BACK * has_cue(text)) for text in shown])
+        raised = np.log(SURE / (1 - SURE) * (len(group) - 1))
+        scores = raised * given[:, None] * (np.array(group) == self.word)
+        return np.asarray(scores - np.log(np.exp(scores).sum(1, keepdims=True)))
 
 
 def ends_in(text: str, mark: str) -> bool:
