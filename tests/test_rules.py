@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optim_hunter.claim import UserError
+from optim_hunter.models.one_layer import load_one_layer
 from optim_hunter.stories.rules import _write
 from optim_hunter.tasks.corpus import corpus_of
 from optim_hunter.tasks.rule_files import read_rule_book, written
@@ -23,7 +24,8 @@ from optim_hunter.tasks.rules import (
     conditions_met,
     rule_book_log_probabilities,
 )
-from optim_hunter.tasks.stories import token_texts, tokenizer_sha256, train_tokenizer
+from optim_hunter.tasks.spelling import rule_tokens
+from optim_hunter.tasks.stories import token_names, tokenizer_sha256, train_tokenizer
 
 VOCABULARY = tuple("abcdefgh")
 PLACE = {token: place for place, token in enumerate(VOCABULARY)}
@@ -97,6 +99,9 @@ SENTENCES = [
      'One of " a", " b", " c" 3 tokens before the word lowers " so".'),
     (Both(TokenIn((",",), 1, 1), TokenIn(("ing",), 2, 2)), {" so": 0.01}, "comma-1-and-.ing-2",
      'A "," just before the word together with a "ing" 2 tokens before the word moves no word by much.'),
+    (TokenIn(("\t", "\n", "\r", "\xa0", "\u200b"), 1, 1), {" so": 1.0}, "_+line+3-1",
+     'One of "⇥", "⏎", "⟨U+000D⟩", "⟨U+00A0⟩", "⟨U+200B⟩" just before the word raises " so".'),
+    (TokenIn(("⟨C2 B1⟩",), 1, 1), {" so": 1.0}, "_C2_B1_-1", 'A "⟨C2 B1⟩" just before the word raises " so".'),
 ]  # fmt: skip
 
 
@@ -112,13 +117,43 @@ def tokenizer():
     return train_tokenizer(corpus_of("c", "Tom saw Lily, and Lily ran home, but Tom hid. " * 20, ""), 300)
 
 
+def test_parts_of_characters_are_named_by_their_bytes_and_whole_ones_by_themselves():
+    own = train_tokenizer(corpus_of("c", "é été ”hé” “ 日本 " * 50, ""), 400)
+    texts, names = rule_tokens(own), token_names(own)
+    assert len(set(texts)) == len(texts), "the byte 0xE9 is the letter é in the tokenizer's file"
+    assert texts[names.index("é")] == "⟨E9⟩"
+    assert texts[names.index("Ã©")] == "é"
+    assert "⟨E2 80⟩" in texts
+
+
+def test_a_rule_about_any_token_of_the_packaged_tokenizer_can_be_read_again(tmp_path):
+    own = load_one_layer().tokenizer
+    texts = rule_tokens(own)
+    drafts = tuple(drafted(texts))
+    book = RuleBook(GROUP, tokenizer_sha256(own), texts, {" and": 0.25, " but": 0.0}, drafts)
+    (tmp_path / "book.json").write_text(written(book), encoding="utf-8")
+    assert read_rule_book(tmp_path / "book.json", own) == book
+    assert len({rule.sentence for rule in drafts}) == len(texts)
+
+
+def drafted(tokens):
+    """What would be suggested about each token."""
+    names, shifts = set(), {" but": 1.0}
+    for token in tokens:
+        condition = TokenIn((token,), 1, 1)
+        name = drafted_name(condition, names)
+        names.add(name)
+        yield Rule(name, drafted_sentence(condition, shifts), condition, shifts, (token,))
+
+
 def book_of(tokenizer, rules, **parts):
     return RuleBook(
-        GROUP, tokenizer_sha256(tokenizer), token_texts(tokenizer), {" and": 0.25, " but": 0.0}, rules, **parts
+        GROUP, tokenizer_sha256(tokenizer), rule_tokens(tokenizer), {" and": 0.25, " but": 0.0}, rules, **parts
     )
 
 
 texts = st.text(string.ascii_letters + '", é⏎', min_size=1).filter(str.strip)
+encodable = st.text(st.characters(codec="utf-8"))
 tokens_there = st.sampled_from((",", "a", "T", "-", '"'))
 
 
@@ -129,7 +164,7 @@ def rules(draw, names):
     condition = draw(st.sampled_from((first, Both(first, TokenIn(("z",), 5, 7)))))
     shifts = draw(st.dictionaries(st.sampled_from(GROUP), st.floats(-9, 9)))
     return tuple(
-        Rule(name, draw(texts), condition, shifts, tuple(draw(st.lists(st.text(), max_size=2)))) for name in names
+        Rule(name, draw(texts), condition, shifts, tuple(draw(st.lists(encodable, max_size=2)))) for name in names
     )
 
 
@@ -180,7 +215,13 @@ BAD_RULES = [
     ([entry(sentence="a\nb")], "its sentence must be one line of text"),
     ([entry(colour="red")], "'colour' is unknown"),
     ([{"name": "comma"}], "'sentence' is missing"),
-    (["comma"], "an object with name"),
+    (["comma"], "number 1 of rules: an object with name"),
+    ([entry(), {"sentence": "s"}], "number 2 of rules: 'name' is missing"),
+    ([entry(shifts={" but": int("1" + 400 * "0")})], "rule 'comma', shifts: ' but' is no number"),
+    ([entry(examples=["half \ud800"])], "rule 'comma', examples: 'half \\ud800' holds half a character"),
+    ([entry(sentence="half \ud800")], "rule 'comma': its sentence must be one line of text"),
+    ([entry(name="half \ud800")], "rule 'half \\ud800': its name must be one line of text"),
+    ([entry(condition={"tokens": ["\ud800"], "at": 1})], "rule 'comma', tokens: '\\ud800' holds half a character"),
 ]  # fmt: skip
 
 
@@ -195,6 +236,16 @@ BAD_FILES = [
     ({"rules": {}}, "rules: a list is needed"),
     ({"intercepts": {" and": 0.0}}, "give one for each"),
     ({"group": " and"}, "group: a list is needed"),
+    ({"group": []}, "word group []: a choice needs two words or more"),
+    ({"group": [" and", " and"]}, "word group: ' and' is in it twice"),
+    ({"group": [" and", " hippopotamus"]}, "' hippopotamus' is no single token"),
+    ({"group": [" and", "but"]}, "'but' is no word with one space before it"),
+    ({"group": [" and", "\ud800"]}, "group: '\\ud800' holds half a character"),
+    ({"suggested": [entry(shifts={" so": 1.0}) | {"gain": 1.0, "p": 0.1}]}, "rule 'comma': ' so' is not of the group"),
+    ({"suggested": [entry(name=7) | {"gain": 1.0, "p": 0.1}]}, "number 1 of suggested: its name must be one line"),
+    ({"suggested": [entry() | {"gain": 1.0, "p": True}]}, "rule 'comma': 'p' is no number"),
+    ({"refused": [{"tokens": ["-x-"], "at": 1}]}, "a refused condition: the tokenizer has no token '-x-'"),
+    ({"tokenizer_sha256": "\x1b[2J"}, "made for another tokenizer (⟨U+001B⟩[2J…"),
 ]
 
 
@@ -209,6 +260,26 @@ def test_a_bad_file_is_refused_in_one_line(tokenizer, tmp_path, changes, said):
 )
 def test_what_is_no_json_object_is_refused_in_one_line(tokenizer, tmp_path, text, said):
     refused_with(tokenizer, tmp_path, text, said)
+
+
+DIGITS = 5000 * "1"
+DAMAGED = [
+    ('" but": 1.0', f'" but": {DIGITS}', "rule 'comma', shifts: ' but' is no number"),
+    ('"at": 1', f'"at": {DIGITS}', "rule 'comma': positions are whole numbers"),
+    ('" but": 1.0', '" but": 1e999', "rule 'comma', shifts: ' but' is no number"),
+    ('" but": 1.0', '" but": 1.0, " but": 2.0', "rule 'comma', shifts: ' but' is written twice"),
+    ('"at": 1', '"at": 1, "at": 2', "rule 'comma', condition: 'at' is written twice"),
+    ('"sentence": "s"', '"sentence": "s", "sentence": "t"', "rule 'comma': 'sentence' is written twice"),
+    ('"rules": [', '"rules": [], "rules": [', "the file: 'rules' is written twice"),
+    ('" and": 0.0', '" and": 0.0, " and": 1.0', "intercepts: ' and' is written twice"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sound", "damaged", "said"), DAMAGED)
+def test_what_python_would_read_otherwise_than_others_is_refused(tokenizer, tmp_path, sound, damaged, said):
+    text = json.dumps(content(tokenizer, entry()))
+    assert text.count(sound) == 1
+    refused_with(tokenizer, tmp_path, text.replace(sound, damaged), said)
 
 
 def refused_with(tokenizer, tmp_path, text, said):
@@ -226,7 +297,7 @@ def test_a_missing_file_is_said(tokenizer, tmp_path):
         read_rule_book(tmp_path / "none.json", tokenizer)
 
 
-@pytest.mark.parametrize("there", [b"precious", b"{}", b"\xff", b"[1]"])
+@pytest.mark.parametrize("there", [b"precious", b"{}", b"\xff", b"[1]", b"[" * 10**5, b"9" * 5000])
 def test_nothing_but_a_rule_book_is_overwritten(tokenizer, tmp_path, there):
     path = tmp_path / "notes.json"
     path.write_bytes(there)

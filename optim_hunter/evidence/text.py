@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from optim_hunter.tasks.spelling import spelled
+
 MINUS = "\N{MINUS SIGN}"
 UNKNOWN = "\N{EN DASH}"
 
@@ -17,13 +19,12 @@ def visible(text: str) -> str:
     Control and format characters and separators of lines (Unicode categories Cc, Cf, Cs, Zl and Zp) can reorder,
     break or hide what stands beside them; tabs and line ends stay.
     """
-    return text if text.isprintable() else "".join(_spelled(character) for character in text)
+    return text if text.isprintable() else "".join(map(_shown, text))
 
 
-def _spelled(character: str) -> str:
-    if character in "\t\n" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp"):
-        return character
-    return f"⟨U+{ord(character):04X}⟩"
+def _shown(character: str) -> str:
+    hides = character not in "\t\n" and unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return spelled(character) if hides else character
 
 
 OBJECT_PROPERTIES = {

@@ -102,11 +102,12 @@ def network_of(tokenizer: Tokenizer, group: tuple[str, ...]) -> Network:
 
 def new_rule_book(material: Material, group: WordGroup) -> RuleBook:
     """A book without rules: it says how often each word comes."""
-    from optim_hunter.tasks.stories import token_texts, tokenizer_sha256
+    from optim_hunter.tasks.spelling import rule_tokens
+    from optim_hunter.tasks.stories import tokenizer_sha256
 
     intercepts = dict(zip(group.words, np.log(material.prior).tolist(), strict=True))
     tokenizer = material.tokenizer
-    return RuleBook(group.words, tokenizer_sha256(tokenizer), token_texts(tokenizer), intercepts)
+    return RuleBook(group.words, tokenizer_sha256(tokenizer), rule_tokens(tokenizer), intercepts)
 
 
 def fired(book: RuleBook, windows: Windows) -> Fired:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from optim_hunter.claim import UserError
-from optim_hunter.tasks.rules import Both, Condition, Rule, RuleBook, Suggestion, TokenIn
-from optim_hunter.tasks.stories import token_texts, tokenizer_sha256
+from optim_hunter.tasks.rules import Both, Condition, Rule, RuleBook, Suggestion, TokenIn, first_twice
+from optim_hunter.tasks.spelling import in_one_line, rule_tokens
+from optim_hunter.tasks.stories import tokenizer_sha256, word_tokens
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -21,6 +22,17 @@ Made = TypeVar("Made", TokenIn, Both)
 
 MOST_BYTES = 20_000_000
 """No rule book that people read is larger; a file that is larger is something else."""
+
+MOST_DIGITS = 300
+"""A whole number of more digits is read as a float, in which the largest are infinite."""
+
+
+class _Object(dict[str, Any]):
+    """An object of the file, with the keys in it that were written before."""
+
+    def __init__(self, pairs: Sequence[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.twice = first_twice([key for key, _ in pairs])
 
 
 def read_rule_book(path: Path, tokenizer: Tokenizer) -> RuleBook:
@@ -80,7 +92,7 @@ def require_rule_book_place(path: Path) -> None:
 def _is_rule_book(text: str) -> bool:
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(content, dict) and content.get("format") == FORMAT
 
@@ -128,7 +140,7 @@ def _condition_entry(condition: Condition) -> dict[str, Any]:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_no_number)
+        return json.loads(text, parse_constant=_no_number, parse_int=_whole, object_pairs_hook=_Object)
     except RecursionError:
         raise UserError("lists within lists without end: it is no rule book") from None
     except json.JSONDecodeError as error:
@@ -139,6 +151,10 @@ def _no_number(name: str) -> NoReturn:
     raise UserError(f"{name} is no number that a shift can have")
 
 
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
+
+
 def _book(content: Any, tokenizer: Tokenizer) -> RuleBook:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f'it is no rule book; such a file has "format": "{FORMAT}"')
@@ -146,34 +162,51 @@ def _book(content: Any, tokenizer: Tokenizer) -> RuleBook:
     _check_keys(content, "the file", keys, ("suggested", "refused"))
     own = tokenizer_sha256(tokenizer)
     if content["tokenizer_sha256"] != own:
+        named = in_one_line(str(content["tokenizer_sha256"])[:12])
         raise UserError(
-            f"made for another tokenizer ({str(content['tokenizer_sha256'])[:12]}…, not {own[:12]}…): "
-            "take the corpus that it was fitted to"
+            f"made for another tokenizer ({named}…, not {own[:12]}…): take the corpus that it was fitted to"
         )
-    suggested = [_suggestion(entry) for entry in _list(content.get("suggested", []), "suggested")]
+    group = _texts(content["group"], "group")
+    word_tokens(tokenizer, group)
     return RuleBook(
-        group=_texts(content["group"], "group"),
+        group=group,
         tokenizer_sha256=own,
-        vocabulary=token_texts(tokenizer),
+        vocabulary=rule_tokens(tokenizer),
         intercepts=_numbers(content["intercepts"], "intercepts"),
-        rules=tuple(_rule(entry) for entry in _list(content["rules"], "rules")),
-        suggested=tuple(suggested),
-        refused=tuple(_condition(entry, "refused") for entry in _list(content.get("refused", []), "refused")),
+        rules=tuple(map(_rule, *_numbered(content, "rules"))),
+        suggested=tuple(map(_suggestion, *_numbered(content, "suggested"))),
+        refused=tuple(map(_condition, *_numbered(content, "refused"))),
     )
+
+
+def _numbered(content: Mapping[str, Any], key: str) -> tuple[list[Any], list[str]]:
+    """The entries of a list, and what each is called as long as it has no name."""
+    entries = _list(content.get(key, []), key)
+    return entries, [f"number {place} of {key}" for place in range(1, len(entries) + 1)]
 
 
 RULE_KEYS = ("name", "sentence", "condition", "shifts", "examples")
 
 
-def _suggestion(entry: Any) -> Suggestion:
-    _check_keys(entry, "a suggested rule", (*RULE_KEYS, "gain", "p"))
-    numbers = _numbers({key: entry[key] for key in ("gain", "p")}, "a suggested rule")
-    return Suggestion(_rule({key: entry[key] for key in RULE_KEYS}), numbers["gain"], numbers["p"])
+def _suggestion(entry: Any, place: str) -> Suggestion:
+    whose = _called(entry, place)
+    _check_keys(entry, whose, (*RULE_KEYS, "gain", "p"))
+    numbers = _numbers(_part(entry, ("gain", "p")), whose)
+    return Suggestion(_rule(_part(entry, RULE_KEYS), place), numbers["gain"], numbers["p"])
 
 
-def _rule(entry: Any) -> Rule:
-    _check_keys(entry, "a rule", RULE_KEYS)
-    whose = f"rule {entry['name']!r}"
+def _part(entry: Mapping[str, Any], keys: Sequence[str]) -> _Object:
+    return _Object([(key, entry[key]) for key in keys])
+
+
+def _called(entry: Any, place: str) -> str:
+    named = isinstance(entry, dict) and isinstance(entry.get("name"), str)
+    return f"rule {entry['name']!r}" if named else place
+
+
+def _rule(entry: Any, place: str) -> Rule:
+    whose = _called(entry, place)
+    _check_keys(entry, whose, RULE_KEYS)
     for key in ("name", "sentence"):
         if not (isinstance(entry[key], str) and entry[key].strip() and entry[key].isprintable()):
             raise UserError(f"{whose}: its {key} must be one line of text")
@@ -210,12 +243,18 @@ def _named(whose: str, kind: type[Made], *parts: Any) -> Made:
 
 
 def _check_keys(entry: Any, whose: str, keys: Sequence[str], others: Sequence[str] = ()) -> None:
-    if not isinstance(entry, dict):
+    if not isinstance(entry, _Object):
         raise UserError(f"{whose}: an object with {', '.join(keys)} is needed")
+    _check_once(entry, whose)
     if lacking := [key for key in keys if key not in entry]:
         raise UserError(f"{whose}: {lacking[0]!r} is missing")
     if unknown := [key for key in entry if key not in (*keys, *others)]:
         raise UserError(f"{whose}: {unknown[0]!r} is unknown; there are {', '.join((*keys, *others))}")
+
+
+def _check_once(entry: _Object, whose: str) -> None:
+    if entry.twice is not None:
+        raise UserError(f"{whose}: {entry.twice!r} is written twice")
 
 
 def _list(value: Any, whose: str) -> list[Any]:
@@ -227,12 +266,15 @@ def _list(value: Any, whose: str) -> list[Any]:
 def _texts(value: Any, whose: str) -> tuple[str, ...]:
     if not all(isinstance(text, str) for text in _list(value, whose)):
         raise UserError(f"{whose}: a list of texts is needed")
+    if broken := [text for text in value if any("\ud800" <= character <= "\udfff" for character in text)]:
+        raise UserError(f"{whose}: {broken[0]!r} holds half a character (a surrogate), which no file can")
     return tuple(value)
 
 
 def _numbers(value: Any, whose: str) -> Mapping[str, float]:
-    if not isinstance(value, dict):
+    if not isinstance(value, _Object):
         raise UserError(f"{whose}: an object of numbers is needed")
+    _check_once(value, whose)
     for key, number in value.items():
         if type(number) not in (int, float) or not math.isfinite(number):
             raise UserError(f"{whose}: {key!r} is no number")

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from optim_hunter.tasks.rules import Condition, TokenIn
+from optim_hunter.tasks.spelling import in_one_line
 
 SHOWN_TOKENS = 5
 """So many tokens of a set are named in a sentence, two of them in a name; the condition has all."""
@@ -60,7 +61,7 @@ def place_text(atom: TokenIn) -> str:
 
 
 def _quoted(token: str) -> str:
-    return '"' + token.replace("\n", "⏎") + '"'
+    return f'"{in_one_line(token)}"'
 
 
 def _listed(words: list[str]) -> str:

@@ -103,7 +103,7 @@ class RuleBook:
 
     Attributes:
         group: the words, each with the space before it.
-        vocabulary: the text of each token (`tasks.stories.token_texts`).
+        vocabulary: the text of each token (`tasks.spelling.rule_tokens`).
         intercepts: nats by word.
         suggested: what `suggest` found and nobody has accepted or refused.
         refused: conditions that are not to be suggested again.
@@ -118,15 +118,14 @@ class RuleBook:
     refused: tuple[Condition, ...] = ()
 
     def __post_init__(self) -> None:
-        names = [rule.name for rule in (*self.rules, *(suggestion.rule for suggestion in self.suggested))]
-        if twice := _first_twice(names):
+        rules = (*self.rules, *(suggestion.rule for suggestion in self.suggested))
+        if twice := first_twice([rule.name for rule in rules]):
             raise UserError(f"two rules are called {twice!r}: give each a name of its own")
         if set(self.intercepts) != set(self.group):
             raise UserError(f"intercepts of {sorted(self.intercepts)}: give one for each of {list(self.group)}")
-        conditions = [suggestion.rule.condition for suggestion in self.suggested] + list(self.refused)
-        for condition in conditions:
-            self._check_tokens(condition, "a suggested or refused rule")
-        for rule in self.rules:
+        for condition in self.refused:
+            self._check_tokens(condition, "a refused condition")
+        for rule in rules:
             self._check_tokens(rule.condition, f"rule {rule.name!r}")
             if foreign := [word for word in rule.shifts if word not in self.group]:
                 raise UserError(f"rule {rule.name!r}: {foreign[0]!r} is not of the group {list(self.group)}")
@@ -233,5 +232,6 @@ def _atom_columns(atoms: Sequence[TokenIn], place: Mapping[str, int]) -> sparse.
     return sparse.csr_array((np.ones(len(rows), np.int32), (rows, columns)), shape=shape)
 
 
-def _first_twice(names: Sequence[str]) -> str | None:
+def first_twice(names: Sequence[str]) -> str | None:
+    """The first name that is there more than once; None where there is none."""
     return next((name for name, count in Counter(names).items() if count > 1), None)
