@@ -15,7 +15,7 @@ from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 
-from optim_hunter.evidence import compare_command, experiment_figures, figures, fragment
+from optim_hunter.evidence import compare_command, experiment_figures, figures, fragment, report
 from optim_hunter.evidence.comparison import compare
 from optim_hunter.evidence.fragment import Section, Table, Titled
 from optim_hunter.experiments.predicting import SeedPredictions
@@ -32,6 +32,9 @@ from optim_hunter.stories.demo_page import demo_html
 from optim_hunter.stories.demo_rules import PageRules
 from optim_hunter.stories.fit_page import fit_html
 from optim_hunter.stories.fitted_folder import FittedFolder
+from optim_hunter.stories.held_out_scores import Mean
+from optim_hunter.stories.ladder_table import Row, ladder_page
+from optim_hunter.stories.rule_score import Score, Share, score_page
 from optim_hunter.tasks.corpus import Corpus
 from optim_hunter.tasks.stories import Windows
 from optim_hunter.tasks.word_groups import WordGroup
@@ -155,6 +158,20 @@ def _experiment_figures(names: list[str]) -> list[figures.Figure]:
     ]
 
 
+def ladder_of_strings(_folder: Path) -> str:
+    """A rung for each hostile string, then questions named by them, in the ladder of a corpus of that name."""
+    nats = Mean(1.0, 0.5, 2.0)
+    questions = [" ".join(TEXTS[start : start + LABELS]) for start in range(0, COUNT, LABELS)]
+    rungs = [Row(text, questions[0], COUNT, 3, nats) for text in TEXTS]
+    return ladder_page(ALL, rungs + [Row(TEXTS[0], question, COUNT, 3, nats) for question in questions[1:]])
+
+
+def scores_of_strings(_folder: Path) -> str:
+    """The score of a rule book for each hostile string, which names its group."""
+    shares = tuple(Share(rules, 4 * rules, 0.5, 0.4, 0.6) for rules in (1, 3))
+    return score_page([Score(text, 1.5, 1.0, shares, shares, shares[1]) for text in TEXTS])
+
+
 def generality_page(folder: Path) -> str:
     """A claim for each hostile string, on models that two of them name."""
     return pages.page(hostile_table(folder))
@@ -199,3 +216,40 @@ def notes_page(folder: Path) -> str:
         for place, (_, kind, text) in enumerate(gave)
     }
     return notes_html(document, results, folder, "fallback", About(ALL, 3))
+
+
+def evidence_page(_folder: Path) -> str:
+    """The page of a run."""
+    return report.page_html(hostile_report())
+
+
+def hostile_report() -> dict[str, Any]:
+    """A claim for each string, which stands in every slot of it."""
+    ledger = sample_ledger(claims=len(TEXTS), seeds=2)
+    for entry, one in zip(ledger["claims"], TEXTS, strict=False):
+        entry.update(with_strings(entry, lambda slot, tail=one: f"{slot} {tail}"))  # type: ignore[misc]
+        entry["figures"] = [{"title": one, "row": {"tokens": ["so ", one], "weights": [0.25, 0.75]}}]
+        entry["numbers"] = [{"seed": 100, "values": {}}, {"seed": 101, "missing": one}]
+        entry |= {"exchanges": one, "missing": [{"seed": 101, "reason": one}]}
+        entry["partners"] = [dict.fromkeys(("claim", "model", "protocol", "cause", "parting"), one)]
+        entry["partners"][0]["verdict"] = "refuted"
+    ledger["claims"] = ledger["claims"][: len(TEXTS)]
+    ledger["run"] = with_strings(ledger["run"], lambda slot: slot + ALL)
+    ledger["prompts"] = dict(zip(TEXTS, TEXTS, strict=True))
+    ledger["exchanges"] = {one: {"100": {"prompt": one, "truth": one, "answer": one}} for one in TEXTS}
+    return ledger
+
+
+MAKERS = {
+    "comparison": comparison_page,
+    "demo": demo_page,
+    "evidence": evidence_page,
+    "experiments": experiment_page,
+    "figures": figures_page,
+    "fit": fit_page,
+    "generality": generality_page,
+    "ladder": ladder_of_strings,
+    "notes": notes_page,
+    "scores": scores_of_strings,
+}
+"""Kind of page → what makes one, for which it may take a folder."""

@@ -8,18 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from browser import Browser, browsing, find_chromium
-from hostile import HOSTILE
-from sample_ledger import sample_ledger, with_strings
+from hostile_pages import ALL, TEXTS, evidence_page, hostile_report
 from test_report_in_browser import CONFTEST, ROOT
 
-from optim_hunter.evidence import report, text
+from optim_hunter.evidence import text
 
-TEXTS = list(HOSTILE.values())
-ALL = " ".join(TEXTS)
 ONCE = "#evidence .how, #run"
 FILLED = "[...document.querySelectorAll('details.seeds')].every(one => one.dataset.state === 'filled')"
 SLOTS = {
@@ -44,23 +40,6 @@ SLOTS = {
 """Slot → where it stands in the section of a claim."""
 
 
-def hostile_report() -> dict[str, Any]:
-    """A claim for each string, which stands in every slot of it."""
-    ledger = sample_ledger(claims=len(TEXTS), seeds=2)
-    for entry, one in zip(ledger["claims"], TEXTS, strict=False):
-        entry.update(with_strings(entry, lambda slot, tail=one: f"{slot} {tail}"))  # type: ignore[misc]
-        entry["figures"] = [{"title": one, "row": {"tokens": ["so ", one], "weights": [0.25, 0.75]}}]
-        entry["numbers"] = [{"seed": 100, "values": {}}, {"seed": 101, "missing": one}]
-        entry |= {"exchanges": one, "missing": [{"seed": 101, "reason": one}]}
-        entry["partners"] = [dict.fromkeys(("claim", "model", "protocol", "cause", "parting"), one)]
-        entry["partners"][0]["verdict"] = "refuted"
-    ledger["claims"] = ledger["claims"][: len(TEXTS)]
-    ledger["run"] = with_strings(ledger["run"], lambda slot: slot + ALL)
-    ledger["prompts"] = dict(zip(TEXTS, TEXTS, strict=True))
-    ledger["exchanges"] = {one: {"100": {"prompt": one, "truth": one, "answer": one}} for one in TEXTS}
-    return ledger
-
-
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """The page with all of it opened."""
@@ -68,7 +47,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     if chromium is None:
         pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
     path = tmp_path_factory.mktemp("page") / "page.html"
-    path.write_text(report.page_html(hostile_report()), encoding="utf-8")
+    path.write_text(evidence_page(path.parent), encoding="utf-8")
     with browsing(chromium, tmp_path_factory.mktemp("profile")) as browser:
         browser.open(path, "?draw=all")
         browser.evaluate("document.querySelectorAll('main details').forEach(one => { one.open = true; })")

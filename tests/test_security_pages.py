@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
-from collections.abc import Iterator
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import hostile_pages
 import pytest
 from browser import Browser, browsing, find_chromium
 from hostile import HOSTILE
-from hostile_pages import ALL, COUNT, FIRST_TOKEN, LABELS, TEXTS
-from sample_ledger import sample_ledger
+from hostile_pages import ALL, COUNT, FIRST_TOKEN, LABELS, MAKERS, TEXTS
+from import_graph import FILES, PACKAGE
 
-from optim_hunter.evidence import report
+from optim_hunter.evidence import fragment
 from optim_hunter.evidence.text import visible
 from optim_hunter.experiments.predicting import LISTED_ANSWERS
 
 DRAWN = "[...document.querySelectorAll('[data-figure]')].every(holder => holder.dataset.state === 'drawn')"
-MAKERS = {
-    "comparison": hostile_pages.comparison_page,
-    "demo": hostile_pages.demo_page,
-    "experiments": hostile_pages.experiment_page,
-    "figures": hostile_pages.figures_page,
-    "fit": hostile_pages.fit_page,
-    "generality": hostile_pages.generality_page,
-    "notes": hostile_pages.notes_page,
-}
 TEMPLATES = {
     "comparison.html": "comparison",
     "demo.html": "demo",
@@ -37,7 +30,17 @@ TEMPLATES = {
     "notes.html": "notes",
     "page.html": "fit",
 }
-"""Template of a whole page → a kind that is made with it; the evidence page is, as fits and experiments are."""
+"""Template of a whole page → a kind that is made with it; most are made with the one of fits."""
+CLOSE = ("allow_only", "page", "secure", "shown")
+"""Functions of `fragment` through which a whole page goes."""
+OF_A_MODEL = {
+    "experiments/attention.py:attention",
+    "experiments/claude_wanted_to_try_this.py:analyze_llm_component_understanding",
+    "experiments/logit_diff.py:generate_logit_diff_batched",
+    "experiments/mlp.py:analyze_mlp_for_specific_tokens",
+    "experiments/regressors_comparison.py:compare_llm_and_regressors",
+}
+"""Experiments, which need a model; they hand sections to `fragment.shown`, as two makers do with strings."""
 SHOWN = [visible(text) for text in TEXTS]
 
 
@@ -58,12 +61,45 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def reached() -> set[str]:
+    """The functions of the package, as `file:name`, that the makers went through to close their pages."""
+    return set()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, reached: set[str]) -> dict[str, Path]:
     """One page of each kind."""
     folder = tmp_path_factory.mktemp("pages")
-    for kind, make in MAKERS.items():
-        (folder / f"{kind}.html").write_text(make(folder), encoding="utf-8")
+    allow_only = fragment.allow_only
+
+    def noted(page: str, scripts: Iterable[str]) -> str:
+        on_the_way = [frame.f_code for frame, _ in traceback.walk_stack(sys._getframe())]
+        ours = [code for code in on_the_way if Path(code.co_filename).is_relative_to(PACKAGE)]
+        reached.update(f"{Path(code.co_filename).relative_to(PACKAGE).as_posix()}:{code.co_name}" for code in ours)
+        return allow_only(page, scripts)
+
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr(fragment, "allow_only", noted)
+        for kind, make in MAKERS.items():
+            (folder / f"{kind}.html").write_text(make(folder), encoding="utf-8")
     return {kind: folder / f"{kind}.html" for kind in MAKERS}
+
+
+def closing(path: str) -> set[str]:
+    """The functions of a file, as `file:name`, that close a whole page."""
+    source = FILES[path].read_text(encoding="utf-8")
+    tree = ast.parse(source if "fragment" in source else "")
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    of_fragment = [node for node in imports if node.module == "optim_hunter.evidence.fragment"]
+    names = {name.asname or name.name for node in of_fragment for name in node.names if name.name in CLOSE}
+    names |= {f"fragment.{name}" for name in CLOSE}
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    return {
+        f"{path}:{function.name}"
+        for function in functions
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in names
+    }
 
 
 def show(browser: Browser, page: Path, query: str = "") -> None:
@@ -104,10 +140,7 @@ def test_every_kind_of_page_forbids_the_network_first_of_all(made: dict[str, Pat
     templates = resources.files("optim_hunter.evidence").joinpath("templates").iterdir()
     whole = {one.name for one in templates if one.name.endswith(".html") and "<html" in one.read_text(encoding="utf-8")}
     assert whole == set(TEMPLATES)
-    for page in [
-        report.page_html(sample_ledger(claims=1, seeds=3)),
-        *(one.read_text("utf-8") for one in made.values()),
-    ]:
+    for page in [one.read_text("utf-8") for one in made.values()]:
         policy = re.search(r'<head><meta http-equiv="Content-Security-Policy" content="([^"]*)">', page)
         assert policy
         rules = dict(rule.split(" ", 1) for rule in policy[1].split("; "))
@@ -115,6 +148,13 @@ def test_every_kind_of_page_forbids_the_network_first_of_all(made: dict[str, Pat
         assert set(rules) == {"default-src", "script-src", "style-src", "img-src", "base-uri", "form-action"}
         assert re.fullmatch(r"('sha256-[\w+/=]+' ?)*", rules["script-src"])
         assert (rules["style-src"], rules["img-src"]) == ("'unsafe-inline'", "data: blob:")
+
+
+@pytest.mark.usefixtures("made")
+def test_every_function_that_closes_a_page_makes_one_of_strings(reached: set[str]) -> None:
+    there = {name for path in FILES if path != "evidence/fragment.py" for name in closing(path)}
+    assert there >= OF_A_MODEL | {"stories/fit_page.py:fit_html", "evidence/report.py:page_html"}
+    assert there - OF_A_MODEL - reached == set()
 
 
 def test_sections_show_each_string_in_every_slot(browser: Browser, made: dict[str, Path], tmp_path: Path) -> None:
@@ -142,6 +182,24 @@ def test_a_fit_shows_each_word_and_token(browser: Browser, made: dict[str, Path]
     assert all(visible(repr(text)) in tokens for text in TEXTS if "\ufffd" not in text)
     assert visible(ALL) in shown(browser, "main")[0]
     nothing_ran(browser, made["fit"])
+
+
+def test_a_ladder_shows_each_rung_and_question(browser: Browser, made: dict[str, Path]) -> None:
+    show(browser, made["ladder"], "?draw=all")
+    assert visible(ALL) in shown(browser, "h3 + p")[0]
+    assert as_labels(TEXTS) - drawn_labels(browser, ".ytick text") == set()
+    questions = [" ".join(TEXTS[start : start + LABELS]) for start in range(0, COUNT, LABELS)]
+    assert as_labels(questions) == drawn_labels(browser, ".annotation-text")
+    assert shown(browser, MADE_OF_LABELS) == []
+    nothing_ran(browser, made["ladder"])
+
+
+def test_the_score_of_rule_books_shows_each_group(browser: Browser, made: dict[str, Path]) -> None:
+    show(browser, made["scores"])
+    assert shown(browser, "h3") == SHOWN
+    captions = shown(browser, "figcaption")
+    assert [caption.endswith(text) for caption, text in zip(captions, SHOWN, strict=True)] == [True] * COUNT
+    nothing_ran(browser, made["scores"])
 
 
 def test_a_table_of_claims_shows_each_claim(browser: Browser, made: dict[str, Path]) -> None:
@@ -244,11 +302,22 @@ def test_the_demo_takes_any_address(browser: Browser, made: dict[str, Path]) -> 
     nothing_ran(browser, made["demo"])
 
 
+MADE_OF_LABELS = ".plot a, .plot b, .plot i, .plot sub, .plot sup, .plot script, .plot tspan[style]"
+
+
+def as_labels(texts: Iterable[str]) -> set[str]:
+    """Texts as figures show them, without their spaces, which SVG folds."""
+    return {"".join(visible(text).replace("\n", "\\n").replace("\t", "\\t").split()) for text in texts}
+
+
+def drawn_labels(browser: Browser, selector: str) -> set[str]:
+    """What figures show, likewise."""
+    return {"".join(label.split()) for label in shown(browser, selector)}
+
+
 def test_labels_of_figures_are_text(browser: Browser, made: dict[str, Path]) -> None:
     show(browser, made["figures"], "?draw=all")
     assert " ".join(shown(browser, "figcaption")[: -(-COUNT // LABELS)]) == visible(ALL)
-    labels = {"".join(label.split()) for label in shown(browser, ".xtick text")}
-    written = {"".join(visible(text).replace("\n", "\\n").replace("\t", "\\t").split()) for text in TEXTS}
-    assert written - labels == set()
-    assert shown(browser, ".plot a, .plot b, .plot i, .plot sub, .plot sup, .plot script, .plot tspan[style]") == []
+    assert as_labels(TEXTS) - drawn_labels(browser, ".xtick text") == set()
+    assert shown(browser, MADE_OF_LABELS) == []
     nothing_ran(browser, made["figures"])

@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.text import Text
 
 from optim_hunter.claim import InvalidInstrument, UserError
-from optim_hunter.evidence.fragment import Section, Titled, shown
 from optim_hunter.models.linear_tokens import fit_tokens_linear
 from optim_hunter.models.one_layer import OneLayerModel, load_one_layer, log_probabilities
 from optim_hunter.observe.choices import LINEAR_VIEWS, LinearChooser
@@ -39,7 +38,7 @@ from optim_hunter.stories.ladder_rungs import (
     uniform,
     windows_of_group,
 )
-from optim_hunter.stories.ladder_table import comma_separated, figure, loss_rows, markdown, worth_rows
+from optim_hunter.stories.ladder_table import about, comma_separated, ladder_page, loss_rows, markdown, worth_rows
 from optim_hunter.stories.language_views import STORIES_AT_ONCE, language_model_name, open_beside, own_remedy, said_of
 from optim_hunter.stories.train import make_training
 from optim_hunter.tasks.corpus import Corpus, read_corpus
@@ -51,9 +50,6 @@ if TYPE_CHECKING:
     from optim_hunter.tasks.stories import Windows
 
 KEPT = "rungs that were made are kept, and the same command goes on from there"
-NOTE = """\
-Losses in nats: how unlikely what came was, to all tokens or among the words of a group. All rungs answer the same
-held-out windows, and were fitted to other stories. Intervals: 90 %, percentiles of 2,000 resamples of whole stories."""
 
 
 @dataclass(frozen=True)
@@ -279,12 +275,11 @@ def _parts(windows: Windows) -> Iterator[Windows]:
 
 def _write(out: Path, material: Material, found: Mapping[str, Mapping[str, Losses]]) -> str:
     losses, worth = loss_rows(found, material.questions), worth_rows(found, material.questions)
-    windows = {question.name: len(question.labels) for question in material.questions}
-    counted = ", ".join(f"{name} {count:,}" for name, count in windows.items())
     tables = f"{markdown(losses, 'rung')}\n\n{markdown(worth, 'what it is worth')}"
-    about = f"{NOTE}\n\nCorpus: {material.corpus.name}. Windows: {counted}.\n"
-    sections = [Section("Losses by rung", about, [Titled("Nats, with 90 % intervals by story", figure(losses))])]
-    page = shown("What each piece of machinery is worth", sections)
-    contents = {"ladder.md": f"{about}\n{tables}\n", "ladder.csv": comma_separated(losses, worth), "ladder.html": page}
+    contents = {
+        "ladder.md": f"{about(material.corpus.name, losses)}\n{tables}\n",
+        "ladder.csv": comma_separated(losses, worth),
+        "ladder.html": ladder_page(material.corpus.name, losses),
+    }
     write_files(out, contents)
     return f"{tables}\n{out / 'ladder.html'}"

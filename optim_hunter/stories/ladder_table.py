@@ -1,4 +1,4 @@
-"""The ladder as tables and as a figure: losses by rung and question, and what each piece of machinery is worth."""
+"""The ladder as tables and a page: losses by rung and question, and what each piece of machinery is worth."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ import numpy as np
 from jaxtyping import Float
 
 from optim_hunter.evidence.figures import BLUE, GREY, Figure, figure_of
+from optim_hunter.evidence.fragment import Html, Section, Titled, shown
 from optim_hunter.evidence.text import interval_text, plotly_text
 from optim_hunter.stories.held_out_scores import Mean
 from optim_hunter.stories.ladder_rungs import PIECES, Losses, Question
 
 RESAMPLES, LEVEL = 2000, 0.90
+NOTE = """\
+Losses in nats: how unlikely what came was, to all tokens or among the words of a group. All rungs answer the same
+held-out windows, and were fitted to other stories. Intervals: 90 %, percentiles of 2,000 resamples of whole stories."""
 
 Found = Mapping[str, Mapping[str, Losses]]
 """Rung → question → loss of each window (nats); a rung need not answer every question."""
@@ -92,6 +96,19 @@ def comma_separated(losses: Sequence[Row], worth: Sequence[Row]) -> str:
             numbers = (f"{number:.5f}" for number in (row.nats.mean, row.nats.low, row.nats.high))
             lines.writerow([what, row.name, row.question, row.windows, row.stories, *numbers])
     return written.getvalue()
+
+
+def about(corpus: str, losses: Sequence[Row]) -> str:
+    """What the numbers are, and of which windows."""
+    windows = {row.question: row.windows for row in losses}
+    counted = ", ".join(f"{name} {count:,}" for name, count in windows.items())
+    return f"{NOTE}\n\nCorpus: {corpus}. Windows: {counted}.\n"
+
+
+def ladder_page(corpus: str, losses: Sequence[Row]) -> Html:
+    """A page with the losses of all rungs."""
+    drawn = Titled("Nats, with 90 % intervals by story", figure(losses))
+    return shown("What each piece of machinery is worth", [Section("Losses by rung", about(corpus, losses), [drawn])])
 
 
 COLUMNS = 4
