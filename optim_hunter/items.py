@@ -24,10 +24,9 @@ IN_JUNIT = ("claim", "model", "protocol", "verdict", "effect", "unit", "smallest
 
 
 def junit_properties(entry: dict[str, Any]) -> list[tuple[str, Any]]:
-    """What JUnit's XML says of a verdict, in types that a worker can send; what there is none of is left out."""
+    """What JUnit's XML says of a verdict; what there is none of is left out."""
     low, high = entry["interval"] or (None, None)
     found = {name: entry[name] for name in IN_JUNIT} | {"interval_low": low, "interval_high": high}
-    found["verdict"] = str(entry["verdict"])
     return [(name, value) for name, value in found.items() if value is not None]
 
 

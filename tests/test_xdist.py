@@ -37,10 +37,18 @@ def test_two(observation):
     return 3 + gain(observation)
 """
 
+EXPECTED = """
+[[expected]]
+claim = "mine/one"
+model = "planted:kernel-regression"
+protocol = "published"
+verdict = "supported"
+"""
 
-def evidence(pytester, folder, *arguments, workers=False):
-    run = pytester.runpytest_subprocess if workers else pytester.runpytest_inprocess
-    run("-p", "no:cacheprovider", "-q", "--claims-store=none", "--claims-out", folder, *arguments)
+
+def evidence(pytester, folder, *arguments):
+    options = ("-p", "no:cacheprovider", "-q", "--claims-store=none", "--claims-out", folder)
+    pytester.runpytest_subprocess(*options, *arguments)
     ledger = json.loads((pytester.path / folder / "ledger.json").read_text())
     jsonschema.validate(ledger, SCHEMA)
     return ledger
@@ -49,9 +57,11 @@ def evidence(pytester, folder, *arguments, workers=False):
 @pytest.mark.parametrize("selection", [(), ("-k", "verdict")], ids=["all", "verdicts"])
 def test_two_workers_write_the_same_ledger_and_measure_nothing_twice(pytester, selection):
     pytester.makepyfile(test_mine=CLAIMS)
+    pytester.path.joinpath("expected.toml").write_text(EXPECTED)
     alone = evidence(pytester, "alone", *selection)
-    both = evidence(pytester, "both", *selection, "-n", "2", workers=True)
+    both = evidence(pytester, "both", *selection, "-n", "2")
     assert both["claims"] == alone["claims"]
+    assert "supported" in {entry["expected"] for entry in both["claims"]}
     assert both.get("exchanges") == alone.get("exchanges")
     assert both["run"]["work"] == alone["run"]["work"]
     assert all(work["tokens_run"] > 0 for work in alone["run"]["work"].values())

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from optim_hunter.cases import Case
-from optim_hunter.claim import Condition
+from optim_hunter.claim import Condition, Verdict
 from optim_hunter.evidence.exchanges import exchanges_of
 from optim_hunter.evidence.pictures import figures_of
 from optim_hunter.evidence.sentences import sentence_of
@@ -24,7 +24,7 @@ DESCRIBED = ("corpus", "source_of_model", "device", "dtype")
 
 
 def entry_of(
-    decision: Decision, run: Run, expected: str | None, registration: Mapping[str, Any], again: str
+    decision: Decision, run: Run, expected: Verdict | None, registration: Mapping[str, Any], again: str
 ) -> dict[str, Any]:
     """A decision as a ledger entry: plain JSON data, NaN-free.
 
@@ -37,11 +37,12 @@ def entry_of(
     """
     case = decision.case
     numbers = run.looked_at(case)
+    stated = expected if case.expected is None else case.expected
     return {
         **_claimed(case),
         "verdict": str(decision.verdict),
         "sentence": sentence_of(decision),
-        "expected": expected if case.expected is None else str(case.expected),
+        "expected": None if stated is None else str(stated),
         **_effect(decision, numbers),
         "q": None,
         "q_refuted": None,
