@@ -2,12 +2,13 @@
 
 `python -m benchmarks.people [TRIALS]` draws both people's fifty answers and decides as a run does: resamples of their
 answers, bootstrap p, both people matched, Holm over the two claims of the family, of which the other shows nothing.
-The model's share is known, as it nearly is from thousands of windows.
+The model's share is known, as it nearly is from thousands of windows. A second table says what more would decide.
 """
 
 import sys
 
 import numpy as np
+from scipy.stats import binom
 
 from fixtures.held_out import MARGIN, matches_people
 from optim_hunter.claim import parse_seeds
@@ -28,6 +29,8 @@ TRUTHS = {
 
 FAMILY = 2
 TRIALS = 4000
+SHARES, ANSWERS = (0.70, 0.74), (50, 100, 150, 200, 300)
+"""Of the author and the mentor; and numbers of questions that one might put to each."""
 
 
 def verdicts(model: float, people: tuple[float, ...], trials: int, seed: int = 0) -> dict[str, float]:
@@ -47,11 +50,33 @@ def verdicts(model: float, people: tuple[float, ...], trials: int, seed: int = 0
     return {verdict: found.count(verdict) / trials for verdict in ("supported", "refuted")}
 
 
+def most_correct(bound: float, n: int, alpha: float) -> int:
+    """The most right answers out of `n` at which the exact test says that the true share is below `bound`.
+
+    −1 where none are few enough.
+    """
+    place = int(binom.ppf(alpha, n, bound))
+    return place if binom.cdf(place, n, bound) <= alpha else place - 1
+
+
+def noninferiority_power(share: float, margin: float, n: int, alpha: float) -> float:
+    """How often a chooser whose share is known is shown to be no worse than a person of the same true `share`.
+
+    The person answers `n` questions, and must be shown to lie below share + margin by the exact one-sided binomial
+    test: all of the uncertainty is the person's.
+    """
+    return float(binom.cdf(most_correct(min(1.0, share + margin), n, alpha), n, share))
+
+
 def main(trials: str = str(TRIALS)) -> None:
-    """Print a row a truth."""
+    """Print a row a truth; then a row a person, with the power of the exact test by number of answers."""
     for what, (model, *people) in TRUTHS.items():
         shares = verdicts(model, tuple(people), int(trials))
         print(f"| {what} | {shares['supported']:.1%} | {shares['refuted']:.1%} |")
+    print()
+    for share in SHARES:
+        powers = (noninferiority_power(share, MARGIN, n, 0.05) for n in ANSWERS)
+        print(f"| {share:.0%} | {' | '.join(f'{power:.0%}' for power in powers)} |")
 
 
 if __name__ == "__main__":
