@@ -18,6 +18,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from optim_hunter.evidence import compare_command, experiment_figures, figures, fragment, report
 from optim_hunter.evidence.comparison import compare
 from optim_hunter.evidence.fragment import Section, Table, Titled
+from optim_hunter.evidence.profile_figures import DRAWN
 from optim_hunter.experiments.predicting import SeedPredictions
 from optim_hunter.experiments.regressors_comparison import Comparison, sections
 from optim_hunter.generality import pages
@@ -134,15 +135,15 @@ LABELS = 16
 
 
 def figures_page(_folder: Path) -> str:
-    """Every string on the axis of a figure whose title holds it too; then the other figures of the experiments."""
+    """Every string on the axis of a figure whose title holds it too; then the other figures."""
     groups = [TEXTS[start : start + LABELS] for start in range(0, COUNT, LABELS)]
     labelled = [figures.component_bars(group, np.ones(len(group)), " ".join(group)) for group in groups]
     sections_of = [Section("", "", [Titled(" ".join(group), one)]) for group, one in zip(groups, labelled, strict=True)]
-    others = [Titled(text, one) for text, one in zip(TEXTS, _experiment_figures(TEXTS[-9:]), strict=False)]
+    others = [Titled(text, one) for text, one in zip(TEXTS, _other_figures(TEXTS[-9:]), strict=False)]
     return fragment.shown("Figures", [*sections_of, Section("Others", "", others)])
 
 
-def _experiment_figures(names: list[str]) -> list[figures.Figure]:
+def _other_figures(names: list[str]) -> list[figures.Figure]:
     """With names, series, choices and units that are hostile."""
     numbers, counts = np.arange(1.0, len(names) + 1), np.full(len(names), 3)
     one = Estimate(numbers, numbers, numbers, counts)
@@ -154,7 +155,7 @@ def _experiment_figures(names: list[str]) -> list[figures.Figure]:
         experiment_figures.predicted_and_true({name: (numbers, numbers, range(9)) for name in names}, ALL),
         experiment_figures.histograms({name: dict.fromkeys(names[:4], (edges[1:] / 6, edges)) for name in names}, ALL),
         experiment_figures.grid_map(names, names, np.ones((9, 9))),
-        figures.class_bars(names, numbers, ALL),
+        *(draw(names, one, ALL, numbers.tolist(), None) for draw in DRAWN.values()),
     ]
 
 

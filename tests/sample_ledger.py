@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from optim_hunter.evidence import figures
+from optim_hunter.evidence.profile_figures import DRAWN
+from optim_hunter.stats.intervals import student
 
 MODELS = ("smollm2-135m", "recorded:llama-3.1-8b")
 STATEMENTS = (
@@ -230,9 +232,10 @@ def _figures(kind: int, generator: np.random.Generator) -> list[dict[str, Any]]:
         heat = figures.head_map(generator.normal(size=(30, 9)), title, (27, 4))
         return [{"title": title, "figure": heat}, {"title": "Where L27H4 looks", "row": row}]
     if kind == 3:
-        words, weights = (" and", " but", " for", " so", " or"), np.array([-0.9, 1.7, -0.2, 0.4, -1.0])
-        title = "Weight of “,” at the last position (nats)"
-        return [{"title": title, "figure": figures.class_bars(words, weights, title)}]
+        words, published = (" and", " but", " for", " so", " or"), [-0.9, 1.7, -0.2, 0.4, -1.0]
+        weights = generator.normal(published, 0.3, (9, len(words)))
+        shown = DRAWN["bars"](words, student(weights), "nats", weights[4].tolist(), published)
+        return [{"title": "Weight of “,” at the last position (nats)", "figure": shown}]
     return []
 
 

@@ -198,10 +198,17 @@ def test_strip_holds_every_number_once(ledger: dict[str, Any]) -> None:
 
 
 def test_labels_are_shown_as_they_are() -> None:
-    figure = figures.class_bars(["<b>x</b>", "a&amp;\u202e\n"], np.array([1.0, -2.0]), "<i>title</i>")
-    assert figure["data"][0]["x"] == ["“&lt;b&gt;x&lt;/b&gt;”", "“a&amp;amp;⟨U+202E⟩\\n”"]
-    assert figure["data"][0]["marker"]["color"] == [figures.RED, figures.BLUE]
-    assert figure["layout"]["title"]["text"] == "&lt;i&gt;title&lt;/i&gt;"
+    labels, shown = ["<b>x</b>", "a&amp;\u202e\n"], ["&lt;b&gt;x&lt;/b&gt;", "a&amp;amp;⟨U+202E⟩\\n"]
+    mean = Estimate(*np.array([[1.0, -2.0], [0.5, -3.0], [1.5, -1.0], [9, 9]]))
+    drawn = {kind: draw(labels, mean, "<i>unit</i>", None, None) for kind, draw in DRAWN.items()}
+    assert drawn["bars"]["data"][0]["x"] == [f"“{label}”" for label in shown]
+    assert drawn["bars"]["data"][0]["marker"]["color"] == [figures.RED, figures.BLUE]
+    assert drawn["layers"]["data"][0]["name"] == ", ".join(shown)
+    assert drawn["methods"]["data"][0]["y"] == shown
+    axes = [drawn["bars"]["layout"]["yaxis"], drawn["layers"]["layout"]["yaxis"], drawn["methods"]["layout"]["xaxis"]]
+    assert {axis["title"]["text"] for axis in axes} == {"&lt;i&gt;unit&lt;/i&gt;"}
+    bars = figures.component_bars(labels, mean.mean, "<i>title</i>")
+    assert (bars["data"][0]["x"], bars["layout"]["title"]["text"]) == (shown, "&lt;i&gt;title&lt;/i&gt;")
 
 
 def test_head_map_frames_the_marked_head_and_leaves_holes() -> None:

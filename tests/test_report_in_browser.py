@@ -14,7 +14,9 @@ import pytest
 from browser import Browser, browsing, find_chromium
 from sample_ledger import HOSTILE, hostile_ledger, sample_ledger
 
-from optim_hunter.evidence import figures, report, text
+from optim_hunter.evidence import report, text
+from optim_hunter.evidence.profile_figures import beside_each_other
+from optim_hunter.stats.intervals import student
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFTEST = """
@@ -215,7 +217,8 @@ def test_hostile_text_is_shown_and_never_run(browser: Browser, tmp_path: Path) -
 
 def test_labels_of_a_figure_are_text(browser: Browser, tmp_path: Path) -> None:
     changed = sample_ledger(claims=1, seeds=3)
-    drawn = figures.class_bars(["<b>but</b>", "&lt;or"], np.array([1.0, -1.0]), "weights")
+    mean = student(np.array([[1.0, -1.0], [1.2, -0.8]]))
+    drawn = beside_each_other(["<b>but</b>", "&lt;or"], mean, "nats", None, None)
     changed["claims"] = [changed["claims"][0] | {"figures": [{"title": "weights", "figure": drawn}], "numbers": []}]
     page = tmp_path / "page.html"
     page.write_text(report.page_html(changed), encoding="utf-8")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from optim_hunter.evidence.text import estimate, number, plotly_text, stated
+from optim_hunter.evidence.text import estimate, plotly_text, stated
 
 Figure = dict[str, Any]
 """A Plotly figure as plain JSON data: `data` and `layout`."""
@@ -87,24 +87,6 @@ def heat_of(matrix: Float[np.ndarray, "row column"]) -> dict[str, Any]:
         "zmid": 0 if signed else None,
         "colorbar": {"outlinewidth": 0, "thickness": 14},
     }
-
-
-def class_bars(
-    words: Sequence[str], weights: Float[np.ndarray, " word"], title: str, published: Sequence[float] | None = None
-) -> Figure:
-    """The weight that one thing puts on each class: red raises it, blue lowers it, grey is what was published."""
-    labels = [f"“{word}”" for word in words]
-    bars = [_labelled(_signed_bars(labels, weights), weights) | {"name": "here"}]
-    if published is not None:
-        grey = {"name": "published", "marker": {"color": GREY}}
-        bars.append(_labelled(_signed_bars(labels, np.array(published)), published) | grey)
-    legend = {"orientation": "h", "y": -0.2, "yanchor": "top"}
-    return figure_of(bars, {"title": _title(title), "bargap": 0.35, "height": 300, "legend": legend})
-
-
-def _labelled(bars: dict[str, Any], weights: Sequence[float] | Float[np.ndarray, " bar"]) -> dict[str, Any]:
-    """Bars with their numbers written at their ends."""
-    return bars | {"text": [number(weight) for weight in weights], "textposition": "outside", "cliponaxis": False}
 
 
 def _title(text: str) -> dict[str, Any]:
