@@ -2,13 +2,15 @@
 
 import json
 import os
+import re
+import shlex
 import time
 
 import numpy as np
 import pytest
 from sample_ledger import sample_ledger
 
-from optim_hunter.cli import main
+from optim_hunter.cli import COMMANDS, command_line, main
 from optim_hunter.observe.store import Store, open_store
 
 
@@ -36,6 +38,34 @@ def test_a_page_that_cannot_be_written_names_the_remedy(tmp_path, capsys):
     ledger.write_text(json.dumps(sample_ledger(claims=1, seeds=5)))
     assert main(["report", str(ledger), "--out", str(tmp_path / "no" / "page.html")]) == 2
     assert "name another with --out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[command] for command in COMMANDS] + [["store", "prune"]], ids=" ".join)
+def test_help_says_what_a_command_does_with_examples_that_can_be_given(words, capsys):
+    with pytest.raises(SystemExit):
+        main([*words, "--help"])
+    shown = capsys.readouterr().out
+    before, _, after = shown.partition("options:")
+    assert len(before.split("\n\n")[1].split()) > 8
+    examples = [line.split("#")[0] for line in after.partition("examples:")[2].splitlines() if "optim-hunter" in line]
+    assert len(examples) >= 2
+    parser = command_line()
+    for example in examples:
+        *_, given = example.partition("optim-hunter ")
+        chosen = shlex.split(given)
+        assert chosen[0] == words[0]
+        parser.parse_args(chosen)
+
+
+@pytest.mark.parametrize(
+    ("command", "codes"),
+    [("report", {"0", "2"}), ("compare", {"0", "1", "2"}), ("notes", {"0", "1", "2", "130"}), ("store", {"0", "2"})],
+)
+def test_help_says_which_exit_codes_there_are(command, codes, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    said = capsys.readouterr().out.partition("exit code:")[2].partition("\n\n")[0]
+    assert set(re.findall(r"\d+", said)) == codes
 
 
 @pytest.fixture

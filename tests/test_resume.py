@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from optim_hunter.claim import UserError
-from optim_hunter.cli import make_report
+from optim_hunter.evidence.report_command import make_report
 from optim_hunter.outputs import UNFINISHED, open_run_folder
 
 SCHEMA = json.loads((resources.files("optim_hunter.data") / "ledger.schema.json").read_text())

@@ -14,15 +14,32 @@ if TYPE_CHECKING:
     from optim_hunter.evidence.comparison import Comparison, Pair
 
 
+DESCRIPTION = """\
+Tell what changed between two runs, claim by claim: verdicts, effects, intervals, seeds, definitions, and what the
+runs say of themselves. What is the same in both is left out of the terminal's table and stands last on the page.
+"""
+
+EXAMPLES = """\
+exit code: 0 where every verdict that both runs have is the same, 1 where one is not, 2 where a ledger cannot be read or
+the page not be written
+
+examples:
+  optim-hunter compare reports/reference reports/latest
+  optim-hunter compare before/ledger.json after/ledger.json --out comparison.html
+"""
+
+
 class VerdictsChanged(Exception):
     """Two runs do not have the same verdicts."""
 
 
 def add_compare_command(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `compare`."""
+    """The arguments of `optim-hunter compare`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description, parser.epilog = DESCRIPTION, EXAMPLES
     parser.add_argument("before", type=Path, help="a run's folder, or its ledger.json")
     parser.add_argument("after", type=Path, help="another's")
-    parser.add_argument("-o", "--out", type=Path, help="also write the comparison as a page")
+    parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="also write the comparison as a page")
     parser.set_defaults(run=lambda chosen: compare_runs(chosen.before, chosen.after, chosen.out))
 
 
