@@ -1,4 +1,4 @@
-"""The tables of docs/ list the files that there are; imports run one way; what decides a stored pass is hashed."""
+"""Tables of docs/ list what there is; imports run one way; what decides a stored pass is hashed; files are short."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from import_graph import FILES, PACKAGE, ROOT, imported, reached
 
+from optim_hunter.cli import COMMANDS
 from optim_hunter.observe.versions import (
     FIT_SOURCES,
     LAST_TOKENS_SOURCES,
@@ -16,6 +17,11 @@ from optim_hunter.observe.versions import (
     REGRESSORS_SOURCES,
     WORDS_SOURCES,
 )
+
+README = (ROOT / "README.md").resolve()
+PAGES = sorted((ROOT / "docs").resolve().glob("*.md"))
+FOLDERS = ("benchmarks", "claims", "docs", "fixtures", "optim_hunter", "scripts", "tests")
+MOST_LINES = 400
 
 UNHASHED = {
     "claim.py": "the vocabulary and the errors",
@@ -99,7 +105,35 @@ def test_what_decides_what_is_stored_is_hashed(starts, hashed, elsewhere):
     assert set(hashed) | set(elsewhere) == reached(starts) - UNHASHED.keys()
 
 
+def linked(page: Path) -> set[Path]:
+    """The pages to which a page links."""
+    targets = re.findall(r"\]\(([\w./-]+\.md)(?:#[\w-]+)?\)", page.read_text(encoding="utf-8"))
+    return {Path(page.parent, target).resolve() for target in targets}
+
+
 def test_linked_pages_are_there():
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\(([\w./-]+\.md)(?:#[\w-]+)?\)", page.read_text(encoding="utf-8")):
-            assert Path(page.parent, target).is_file(), f"{page.name} links to {target}"
+    for page in [README, *PAGES]:
+        assert [target for target in linked(page) if not target.is_file()] == [], page.name
+
+
+def test_every_page_is_reached_from_the_readme():
+    seen: set[Path] = set()
+    waiting = [README]
+    while waiting:
+        page = waiting.pop()
+        if page not in seen:
+            seen.add(page)
+            waiting.extend(target for target in linked(page) if target.is_file())
+    assert [page.name for page in PAGES if page not in seen] == []
+
+
+def test_the_readme_names_every_command():
+    text = README.read_text(encoding="utf-8")
+    assert [name for name in COMMANDS if not re.search(rf"`(optim-hunter )?{name}\b", text)] == []
+
+
+def test_files_are_short():
+    files = [*ROOT.glob("*.py"), *(file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py"))]
+    lines = {str(file.relative_to(ROOT)): len(file.read_text(encoding="utf-8").splitlines()) for file in files}
+    assert len(lines) > 300
+    assert {name: number for name, number in lines.items() if number > MOST_LINES} == {}
