@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from torch.nn import Module, Parameter
 from torch.nn.functional import embedding, gelu, scaled_dot_product_attention
 
 from optim_hunter.claim import UserError
+from optim_hunter.models.hashed_folder import HashedFolder, hashes
 from optim_hunter.tasks.stories import tokenizer_sha256
 
 PARTS = frozenset({"attention", "mlp"})
@@ -33,8 +33,15 @@ BATCH = 8192
 """Windows that are answered at once."""
 
 WEIGHTS, TOKENIZER, RECORD = "weights.safetensors", "tokenizer.json", "training.json"
-FINISHED = "give a folder that optim-hunter train --out has finished"
 AGAIN = "train it again in another folder (optim-hunter train … --out DIR)"
+FOLDER = HashedFolder(
+    RECORD,
+    (WEIGHTS, TOKENIZER),
+    {"shape": dict},
+    "record of a one-layer model",
+    finished="give a folder that optim-hunter train --out has finished",
+    again=AGAIN,
+)
 
 
 @dataclass(frozen=True)
@@ -141,11 +148,7 @@ def load_one_layer(folder: Path | None = None) -> OneLayerModel:
     if folder is None:
         with resources.as_file(resources.files("optim_hunter.data").joinpath("one_layer")) as packaged:
             return load_one_layer(packaged)
-    record = read_record(folder)
-    contents = {name: _bytes(folder / name) for name in (WEIGHTS, TOKENIZER)}
-    for name, content in contents.items():
-        if hashlib.sha256(content).hexdigest() != record["files"].get(name):
-            raise UserError(f"{folder / name} is not the file that {RECORD} was written with", AGAIN)
+    record, contents = FOLDER.read(folder)
     try:
         weights, tokenizer = load(contents[WEIGHTS]), Tokenizer.from_str(contents[TOKENIZER].decode())
         model = OneLayerModel(OneLayerShape(**record["shape"]), tokenizer, torch.Generator().manual_seed(0))
@@ -162,33 +165,15 @@ def read_record(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: there is none.
     """
-    content = _bytes(folder / RECORD)
-    try:
-        record = json.loads(content)
-    except ValueError as error:
-        raise UserError(f"{folder / RECORD} is no JSON ({error})", AGAIN) from None
-    kinds = {"shape": dict, "files": dict}
-    if not isinstance(record, dict) or any(not isinstance(record.get(key), kind) for key, kind in kinds.items()):
-        raise UserError(f"{folder / RECORD} is no record of a one-layer model", AGAIN)
-    return record
+    return FOLDER.read_record(folder)
 
 
 def folder_contents(model: OneLayerModel, record: Mapping[str, Any]) -> dict[str, bytes]:
     """The files of a model's folder; the record comes last and holds the hashes of the others."""
     halves = {name: weights.detach().half().contiguous() for name, weights in model.state_dict().items()}
     contents = {WEIGHTS: save(halves), TOKENIZER: model.tokenizer.to_str().encode()}
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    whole = {"shape": asdict(model.shape), **record, "files": hashes}
+    whole = {"shape": asdict(model.shape), **record, "files": hashes(contents)}
     return {**contents, RECORD: f"{json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False)}\n".encode()}
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path} is not there", FINISHED) from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror})", "make it readable") from None
 
 
 def _one_line(error: Exception) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,14 +14,22 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from optim_hunter.claim import UserError
+from optim_hunter.models.hashed_folder import HashedFolder, hashes
 from optim_hunter.observe.store import write_whole
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 WEIGHTS, TOKENIZER, SUMMARY = "weights.safetensors", "tokenizer.json", "summary.json"
-FINISHED = "give a folder that optim-hunter fit --out has finished"
 AGAIN = "make the fit again in another folder (optim-hunter fit … --out DIR)"
+FOLDER = HashedFolder(
+    SUMMARY,
+    (WEIGHTS, TOKENIZER),
+    {"classes": list, "context": int},
+    "summary of a fit",
+    finished="give a folder that optim-hunter fit --out has finished",
+    again=AGAIN,
+)
 
 
 @dataclass(frozen=True)
@@ -52,8 +59,8 @@ def write_fitted_folder(path: Path, fitted: FittedFolder) -> None:
     """
     arrays = {name: np.ascontiguousarray(getattr(fitted, name), dtype=np.float64) for name in ("weights", "offsets")}
     contents = {WEIGHTS: save(arrays), TOKENIZER: fitted.tokenizer.to_str().encode()}
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    summary = json.dumps({**fitted.summary, "files": hashes}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    whole = {**fitted.summary, "files": hashes(contents)}
+    summary = json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     for name, content in {**contents, SUMMARY: summary.encode()}.items():
         write_whole(path / name, content)
 
@@ -64,11 +71,7 @@ def read_fitted_folder(path: Path) -> FittedFolder:
     Raises:
         UserError: no such folder or file; a file that is damaged or of another fit.
     """
-    summary = read_summary(path)
-    contents = {name: _bytes(path / name) for name in (WEIGHTS, TOKENIZER)}
-    for name, content in contents.items():
-        if hashlib.sha256(content).hexdigest() != summary["files"].get(name):
-            raise UserError(f"{path / name} is not the file that {SUMMARY} was written with", AGAIN)
+    summary, contents = FOLDER.read(path)
     from tokenizers import Tokenizer
 
     try:
@@ -86,24 +89,7 @@ def read_summary(path: Path) -> dict[str, Any]:
     Raises:
         UserError: there is none, or it is none of a fit.
     """
-    content = _bytes(path / SUMMARY)
-    try:
-        summary = json.loads(content)
-    except ValueError as error:
-        raise UserError(f"{path / SUMMARY} is no JSON ({error})", AGAIN) from None
-    kinds = {"classes": list, "context": int, "files": dict}
-    if not isinstance(summary, dict) or any(not isinstance(summary.get(key), kind) for key, kind in kinds.items()):
-        raise UserError(f"{path / SUMMARY} is no summary of a fit", AGAIN)
-    return summary
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path} is not there", FINISHED) from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror})", "make it readable") from None
+    return FOLDER.read_record(path)
 
 
 def _require_arrays(path: Path, arrays: Mapping[str, Shaped[np.ndarray, "..."]], shape: tuple[int, ...]) -> None:
