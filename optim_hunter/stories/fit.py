@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +22,7 @@ from optim_hunter.stories.language_views import held_out_views, language_model_n
 from optim_hunter.stories.parts import require_parts
 from optim_hunter.stories.strongest import strongest_lines
 from optim_hunter.stories.unfinished_fit import OTHER, PAGE, UNFINISHED, Question, clear, is_finished, mark
-from optim_hunter.stories.written import require_writable, unwritable
+from optim_hunter.stories.writable import require_writable, writing
 from optim_hunter.tasks.corpus import read_corpus
 from optim_hunter.tasks.held_out import ChoiceTask
 from optim_hunter.tasks.word_groups import WordGroup, word_group
@@ -61,7 +59,7 @@ def make_fit(group: str, out: Path, corpus: str | None, model: str | None, store
     words, beside = word_group(group), None if model is None else language_model_name(model)
     text = read_corpus(corpus)
     question = Question(text.sha256, words.words, path_engine())
-    with _disk(out):
+    with writing(out, OTHER):
         finished = is_finished(out, question, beside)
     if finished:
         return f"{out} holds this fit already; nothing was done\n{_again(out)}"
@@ -108,7 +106,7 @@ def _fit(asked: _Asked) -> str:
     told.begin("tokenizer and windows")
     require_parts(asked.linear)
     model = None if asked.beside is None else open_beside(asked.beside, asked.linear)
-    with _disk(asked.out):
+    with writing(asked.out, OTHER):
         mark(asked.out, asked.question)
     linear = _keeping(asked.linear, asked.store)
     path = FittedPath(tuple(_path(linear, told)), linear.prior)
@@ -117,7 +115,7 @@ def _fit(asked: _Asked) -> str:
     weights = path.chosen.weights.reshape(linear.task.context, -1, len(linear.task.group))
     fitted = FittedFolder(weights, path.chosen.offsets, linear.tokenizer, summary)
     held = occurrences(linear.windows.of_stories(linear.split.fitting))
-    with _disk(asked.out):
+    with writing(asked.out, OTHER):
         write_whole(asked.out / PAGE, fit_html(fitted, held).encode())
         write_fitted_folder(asked.out, fitted)
     clear(asked.out)
@@ -129,15 +127,6 @@ def _keeping(linear: LinearChooser, store: Store) -> LinearChooser:
     kept = LinearChooser(linear.corpus, linear.task, store)
     kept.split, kept.tokenizer, kept.windows = linear.split, linear.tokenizer, linear.windows
     return kept
-
-
-@contextmanager
-def _disk(folder: Path) -> Iterator[None]:
-    """Errors of the disk within are the user's."""
-    try:
-        yield
-    except OSError as error:
-        raise unwritable(folder, error, OTHER) from None
 
 
 def _path(linear: LinearChooser, told: FitProgress) -> list[PathPoint]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from optim_hunter.claim import UserError
 from optim_hunter.observe.store import write_whole
-from optim_hunter.stories.written import unwritable
+from optim_hunter.stories.writable import unwritable
 
 SCHEMA = 1
 

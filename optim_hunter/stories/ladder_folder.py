@@ -13,7 +13,7 @@ from optim_hunter.claim import UserError
 from optim_hunter.observe.store import Store, write_whole
 from optim_hunter.observe.versions import engine_version
 from optim_hunter.stories.ladder_rungs import Losses
-from optim_hunter.stories.written import require_writable, unwritable
+from optim_hunter.stories.writable import require_writable, writing
 
 QUESTION, RUNGS = "question.json", "rungs"
 OTHER = "name another folder with --out"
@@ -73,11 +73,9 @@ def write_files(folder: Path, contents: Mapping[str, str]) -> None:
     Raises:
         UserError: the disk refuses.
     """
-    try:
+    with writing(folder, OTHER):
         for name, content in contents.items():
             write_whole(folder / name, content.encode())
-    except OSError as error:
-        raise unwritable(folder, error, OTHER) from None
 
 
 class Rungs:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -24,7 +23,7 @@ from optim_hunter.stories.fit_progress import FitProgress
 from optim_hunter.stories.held_out_scores import mean_by_story
 from optim_hunter.stories.parts import PARTS
 from optim_hunter.stories.unfinished_training import OTHER, Question, clear, go_on, is_finished, keep
-from optim_hunter.stories.written import require_writable, unwritable
+from optim_hunter.stories.writable import require_writable, writing
 from optim_hunter.tasks.corpus import SEPARATOR, Corpus, read_corpus
 from optim_hunter.tasks.held_out import split_stories
 from optim_hunter.tasks.next_tokens import NextTokens, next_tokens
@@ -71,7 +70,7 @@ def make_training(out: Path, corpus: str | None, seed: int, epochs: float | None
     recipe = _recipe(seed, epochs)
     text = read_corpus(corpus)
     question = Question(text.sha256, () if without is None else (without,), recipe)
-    with _disk(out):
+    with writing(out, OTHER):
         finished = is_finished(out, question)
     if finished:
         return f"{out} holds this training already; nothing was done\n{_summary(out, read_record(out))}"
@@ -93,15 +92,6 @@ def _recipe(seed: int, epochs: float | None) -> Recipe:
     return Recipe(seed, epochs)
 
 
-@contextmanager
-def _disk(folder: Path) -> Iterator[None]:
-    """Errors of the disk within are the user's."""
-    try:
-        yield
-    except OSError as error:
-        raise unwritable(folder, error, OTHER) from None
-
-
 def _train(asked: _Asked) -> str:
     asked.told.begin("tokenizer and examples")
     tokenizer = train_tokenizer(asked.corpus, VOCABULARY)
@@ -113,7 +103,7 @@ def _train(asked: _Asked) -> str:
     _advance(training, asked, clock)
     training.end()
     record = _record(asked, training, parts, clock)
-    with _disk(asked.out):
+    with writing(asked.out, OTHER):
         for name, content in folder_contents(model, record).items():
             write_whole(asked.out / name, content)
         clear(asked.out)
@@ -152,7 +142,7 @@ def _advance(training: Training, asked: _Asked, clock: _Clock) -> None:
             told.say(_line(training, np.mean(recent).item(), clock.seconds))
             recent.clear()
         if time.perf_counter() - kept > KEPT_EVERY or training.step == total:
-            with _disk(asked.out):
+            with writing(asked.out, OTHER):
                 keep(asked.out, asked.question, training, clock.seconds)
             kept = time.perf_counter()
 
