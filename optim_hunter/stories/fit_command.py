@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from optim_hunter.stories.arguments import add_corpus, add_store
+
 DESCRIPTION = """\
 Fit the linear model that says which word of a group comes next, from the 16 tokens before it:
 logits = offsets + the sum of one weight for each token at its position, with an L1 price on the weights.
@@ -37,15 +39,11 @@ def add_fit_command(parser: argparse.ArgumentParser) -> None:
         "--group", required=True, help="a group by name, as conjunctions, or words with commas between: and,but,so"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the fit is written")
-    parser.add_argument(
-        "--corpus", metavar="FILE", help=".txt or .gz, <|endoftext|> between stories (default: the packaged corpus)"
-    )
+    add_corpus(parser)
     parser.add_argument(
         "--model", metavar="NAME", help="also a language model of the registry, on the same held-out windows"
     )
-    parser.add_argument(
-        "--store", metavar="FOLDER", help="where fits are kept between runs, or none (default: the one in the cache)"
-    )
+    add_store(parser)
     parser.set_defaults(run=_run)
 
 

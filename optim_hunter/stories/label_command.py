@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from optim_hunter.claim import UserError
+from optim_hunter.stories.arguments import add_corpus, add_store
 
 DESCRIPTION = """\
 Answer 50 examples in the terminal: of a story that the linear model was not fitted to, the 16 tokens before a
@@ -32,9 +33,7 @@ def add_label_command(parser: argparse.ArgumentParser) -> None:
         default="conjunctions",
         help="a group by name, or words with commas between: and,but,so (default: conjunctions)",
     )
-    parser.add_argument(
-        "--corpus", metavar="FILE", help=".txt or .gz, <|endoftext|> between stories (default: the packaged corpus)"
-    )
+    add_corpus(parser)
     parser.add_argument("--seed", type=int, default=0, help="which 50 examples are drawn (default: 0)")
     parser.add_argument(
         "--model", action="append", default=[], metavar="NAME", help="also score a language model; may be given again"
@@ -44,9 +43,7 @@ def add_label_command(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--score", type=Path, nargs="+", default=[], metavar="FILE", help="ask nothing, score files of answers together"
     )
-    parser.add_argument(
-        "--store", metavar="FOLDER", help="where fits are kept between runs, or none (default: the one in the cache)"
-    )
+    add_store(parser)
     parser.set_defaults(run=_run)
 
 

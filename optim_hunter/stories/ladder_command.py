@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from optim_hunter.stories.arguments import add_corpus, add_store
+
 DESCRIPTION = """\
 What each piece of machinery is worth, in nats, on the same held-out windows of a corpus of stories: all tokens alike,
 how frequent each is, n-grams with Kneser-Ney smoothing, linear models, the one-layer model trained without its
@@ -27,9 +29,7 @@ def add_ladder_command(parser: argparse.ArgumentParser) -> None:
     """The arguments of `optim-hunter ladder`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description, parser.epilog = DESCRIPTION, EXAMPLES
-    parser.add_argument(
-        "--corpus", metavar="FILE", help=".txt or .gz, <|endoftext|> between stories (default: the packaged corpus)"
-    )
+    add_corpus(parser)
     parser.add_argument(
         "--models", nargs="+", metavar="NAME", default=[],
         help="also these language models of the registry, on the word groups, shown the same 16 tokens",
@@ -43,9 +43,7 @@ def add_ladder_command(parser: argparse.ArgumentParser) -> None:
         help="held-out positions at which all tokens are asked for, drawn from all (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the ladder is written")
-    parser.add_argument(
-        "--store", metavar="FOLDER", help="where fits are kept between runs, or none (default: the one in the cache)"
-    )
+    add_store(parser)
     parser.set_defaults(run=_run)
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from optim_hunter.claim import UserError
+from optim_hunter.stories.arguments import add_corpus
 
 DESCRIPTION = """\
 Read the one-layer model as tables (docs/one-layer.md), over every token of held-out stories: without --head and
@@ -30,9 +31,7 @@ def add_tables_command(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", type=Path, metavar="DIR", help="what optim-hunter train wrote (default: the packaged model)"
     )
-    parser.add_argument(
-        "--corpus", metavar="FILE", help=".txt or .gz, <|endoftext|> between stories (default: the packaged corpus)"
-    )
+    add_corpus(parser)
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument("--head", type=int, metavar="N", help="the skip-trigrams of this head, counted from 0")
     chosen.add_argument("--neuron", type=int, metavar="N", help="the windows and writes of this neuron, from 0")

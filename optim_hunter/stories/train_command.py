@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from optim_hunter.stories.arguments import add_corpus
+
 DESCRIPTION = """\
 Train the one-layer model: 16 tokens, each a symbol of its own at each position, one attention layer whose query
 is the last token, one MLP, and logits for the next token. Nothing is normalised, so that tables hold all of it but
@@ -35,9 +37,7 @@ def add_train_command(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description, parser.epilog = DESCRIPTION, FILES
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the model is written")
-    parser.add_argument(
-        "--corpus", metavar="FILE", help=".txt or .gz, <|endoftext|> between stories (default: the packaged corpus)"
-    )
+    add_corpus(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the first weights and the order (0)")
     parser.add_argument("--epochs", type=float, metavar="X", help="how often each token is seen (default: 2)")
     parser.add_argument("--without", choices=("attention", "mlp"), help="train a model that lacks this part")
