@@ -17,11 +17,14 @@ import fixtures.imported  # noqa: F401
 from optim_hunter.claim import UserError
 from optim_hunter.models.sources import Folder
 from optim_hunter.observe import checks
+from optim_hunter.observe.plan import unite
 from optim_hunter.subjects.language import LanguageSubject
+from optim_hunter.subjects.opening import open_subject
 from optim_hunter.subjects.subject import Options
 from optim_hunter.tasks import corpus as corpora
 from optim_hunter.tasks.corpus import SEPARATOR, corpus_of
 from optim_hunter.tasks.held_out import ResampledChoiceTask
+from optim_hunter.tasks.regression import RegressionTask
 
 pytest_plugins = ["pytester"]
 
@@ -132,3 +135,16 @@ def test_resamples_ask_a_model_once_whatever_their_number(folder):
     said = np.concatenate([part.log_probabilities["window"] for part in parts])
     np.testing.assert_allclose(every.log_probabilities["window"], said, atol=1e-5)
     assert len({tuple(one.story.tolist()) for one in drawn}) == 20
+
+
+@pytest.mark.parametrize("need", ["regressors", "permuted"])
+def test_stories_are_asked_of_a_model_whose_other_claims_need_more_of_their_prompts(folder, need):
+    """One subject shows both; what it shows beside a prompt is no matter of stories."""
+    prompts = RegressionTask(examples=2)
+    plans = unite([(prompts, frozenset({need}), range(2))])
+    options = Options("cpu", None, str(folder / "stories.txt"))
+    subject = open_subject(str(folder / "model"), options, plans, None)
+    subject.precheck(TASK, [0])
+    found = subject.observe(TASK, 0, 0)
+    assert len(found.labels)
+    assert subject.describe(TASK)["corpus"]["stories"] == len(CORPUS.stories)

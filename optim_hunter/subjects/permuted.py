@@ -21,12 +21,12 @@ class WithPermuted:
 
     def precheck(self, task: RegressionTask, seeds: Sequence[int]) -> None:
         self._subject.precheck(task, seeds)
-        if asking := [seed for seed in seeds if seed in self._seeds[task]]:
+        if asking := [seed for seed in seeds if seed in self._seeds.get(task, ())]:
             self._subject.precheck(permuted(task), asking)
 
     def observe(self, task: RegressionTask, seed: int | None, query: int) -> Any:
         observation = self._subject.observe(task, seed, query)
-        if seed not in self._seeds[task]:
+        if seed not in self._seeds.get(task, ()):
             return observation
         other = self._subject.observe(permuted(task), seed, query)
         worst = {name: max(error, other.checks.get(name, error)) for name, error in observation.checks.items()}

@@ -31,7 +31,7 @@ class WithRegressors:
 
     def observe(self, task: RegressionTask, seed: int | None, query: int) -> Any:
         observation = self._subject.observe(task, seed, query)
-        if seed not in self.predictors.seeds[task] or NEED in observation.shown:
+        if seed not in self.predictors.seeds.get(task, ()) or NEED in observation.shown:
             return observation
         predictions = self.predictors.predictions(task, observation.episode.seed, query)
         return replace(observation, shown={**observation.shown, NEED: predictions})
