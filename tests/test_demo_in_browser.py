@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 import pytest
-from browser import Browser, browsing, find_chromium
+from browser import Browser
 from demo_pages import BOXES, HALF, SENTENCES, Made, make, press, show
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -36,15 +35,6 @@ ANY_TEXT = st.text(st.characters(exclude_categories=["Cn", "Co"]), max_size=30)
 
 
 PROBABILITIES = "[...document.querySelectorAll('#probabilities li')].map(bar => Number(bar.dataset.probability))"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    chromium = find_chromium()
-    if chromium is None:
-        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
-    with browsing(chromium, tmp_path_factory.mktemp("profile"), (1180, 900)) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import colorsys
 import json
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
-from browser import Browser, browsing, find_chromium
+from browser import Browser
 from demo_pages import BOXES, HALF, SENTENCES, Made, make, press, show
 
 from optim_hunter.tasks.corpus import read_corpus
@@ -21,15 +20,6 @@ HOSTILE = (
 
 
 STATE = "[demo.state.group, demo.tokenizer.texts[demo.state.token], demo.state.position, demo.state.sentence]"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    chromium = find_chromium()
-    if chromium is None:
-        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
-    with browsing(chromium, tmp_path_factory.mktemp("profile"), (1180, 900)) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

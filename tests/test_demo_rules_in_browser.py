@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from types import SimpleNamespace
 from urllib.parse import quote
 
 import numpy as np
 import pytest
-from browser import Browser, browsing, find_chromium
 from demo_pages import press, show
 from rule_pages import chosen, rule_page
 from scipy.special import erf, softmax
@@ -20,15 +18,6 @@ from optim_hunter.tasks.rules import fires, rule_book_log_probabilities
 LONG = "Tom wanted to play with the big red ball in the park with his friend Sue. He was very, very happy,"
 SHOWN = """Object.fromEntries(['rules', 'linear', 'network'].map(who => [who,
     [...document.querySelectorAll(`#expected [data-who=${who}]`)].map(bar => Number(bar.dataset.probability))]))"""
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    chromium = find_chromium()
-    if chromium is None:
-        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
-    with browsing(chromium, tmp_path_factory.mktemp("profile"), (1180, 900)) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from browser import browsing, find_chromium
+from browser import Browser
 from experiment_pages import GIVEN, Page, keep_apart
 from markupsafe import Markup
 from material import SEED_DOCUMENTS
@@ -270,10 +270,9 @@ def test_other_data_sets_and_regressors_are_refused(kernel: LanguageModel) -> No
 # In a browser
 
 
-def test_all_figures_of_all_experiments_draw(tiny_model: LanguageModel, kernel: LanguageModel, tmp_path: Path) -> None:
-    chromium = find_chromium()
-    if chromium is None:
-        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+def test_all_figures_of_all_experiments_draw(
+    browser: Browser, tiny_model: LanguageModel, kernel: LanguageModel, tmp_path: Path
+) -> None:
     prompt = get_tokenized_prompt(tiny_model, 4, 1, get_dataset_friedman_2, print_prompt=False)
     places = check_token_positions(tiny_model, get_dataset_friedman_2, 4, print_info=False)
     fragments = [
@@ -288,12 +287,11 @@ def test_all_figures_of_all_experiments_draw(tiny_model: LanguageModel, kernel: 
     )
     page = tmp_path / "page.html"
     page.write_text(fragment.secure(fragment.page("All", body)), encoding="utf-8")
-    with browsing(chromium, tmp_path / "profile") as browser:
-        browser.open(page, "?draw=all")
-        browser.wait_for("[...document.querySelectorAll('[data-figure]')].every(one => one.dataset.state === 'drawn')")
-        assert browser.evaluate("document.querySelectorAll('[data-figure]').length") >= 15
-        assert browser.evaluate("document.querySelectorAll('.plot svg.main-svg').length") >= 30
-        assert browser.console == []
+    browser.open(page, "?draw=all")
+    browser.wait_for("[...document.querySelectorAll('[data-figure]')].every(one => one.dataset.state === 'drawn')")
+    assert browser.evaluate("document.querySelectorAll('[data-figure]').length") >= 15
+    assert browser.evaluate("document.querySelectorAll('.plot svg.main-svg').length") >= 30
+    assert browser.console == []
 
 
 # The document's calls

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-from browser import browsing, find_chromium
 
 from optim_hunter.cli import main
 from optim_hunter.notes.reliance import names, relied_on
@@ -322,19 +321,15 @@ sys.exit(main(["notes", {str(tmp_path / "notes.md")!r}]))
     )
 
 
-def test_figures_of_several_blocks_draw_with_one_plotly(notes, tmp_path):
-    chromium = find_chromium()
-    if chromium is None:
-        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+def test_figures_of_several_blocks_draw_with_one_plotly(browser, notes, tmp_path):
     hostile = f"print({HOSTILE!r})"
     source = block("a", FIGURE.format(1), "raw") + block("b", FIGURE.format(2), "raw") + block("c", hostile, "raw")
     page = notes(source)
     assert page.code == 0
     assert page.page.count('id="plotly"') == 1
-    with browsing(chromium, tmp_path / "profile") as browser:
-        browser.open(tmp_path / "notes.html", "?draw=all")
-        browser.wait_for("document.querySelectorAll('[data-state=drawn] .main-svg').length >= 2")
-        assert browser.evaluate("document.querySelectorAll('[data-figure]').length") == 2
-        assert browser.evaluate("window.owned === undefined")
-        assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert all("Content Security Policy" in line for line in browser.console)
+    browser.open(tmp_path / "notes.html", "?draw=all")
+    browser.wait_for("document.querySelectorAll('[data-state=drawn] .main-svg').length >= 2")
+    assert browser.evaluate("document.querySelectorAll('[data-figure]').length") == 2
+    assert browser.evaluate("window.owned === undefined")
+    assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert all("Content Security Policy" in line for line in browser.console)

@@ -6,11 +6,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import Browser, browsing, find_chromium
+from browser import Browser
 from hostile_pages import ALL, TEXTS, evidence_page, hostile_report
 from test_report_in_browser import CONFTEST, ROOT
 
@@ -41,20 +40,16 @@ SLOTS = {
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Browser:
     """The page with all of it opened."""
-    chromium = find_chromium()
-    if chromium is None:
-        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
     path = tmp_path_factory.mktemp("page") / "page.html"
     path.write_text(evidence_page(path.parent), encoding="utf-8")
-    with browsing(chromium, tmp_path_factory.mktemp("profile")) as browser:
-        browser.open(path, "?draw=all")
-        browser.evaluate("document.querySelectorAll('main details').forEach(one => { one.open = true; })")
-        browser.wait_for(FILLED)
-        browser.evaluate("document.querySelectorAll('details.prompt').forEach(one => { one.open = true; })")
-        browser.wait_for("[...document.querySelectorAll('details.prompt')].every(one => one.querySelector('pre'))")
-        yield browser
+    browser.open(path, "?draw=all")
+    browser.evaluate("document.querySelectorAll('main details').forEach(one => { one.open = true; })")
+    browser.wait_for(FILLED)
+    browser.evaluate("document.querySelectorAll('details.prompt').forEach(one => { one.open = true; })")
+    browser.wait_for("[...document.querySelectorAll('details.prompt')].every(one => one.querySelector('pre'))")
+    return browser
 
 
 def test_each_string_is_shown_in_every_slot(page: Browser) -> None:

@@ -6,12 +6,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import Browser, browsing, find_chromium
+from browser import Browser
 from sample_ledger import HOSTILE, hostile_ledger, sample_ledger
 
 from optim_hunter.evidence import report, text
@@ -49,15 +48,6 @@ def test_verdict():
 """
 DRAWN = "[...document.querySelectorAll('[data-figure]')].every(holder => holder.dataset.state === 'drawn')"
 FIRST = "document.querySelector('[data-figure]')"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    chromium = find_chromium()
-    if chromium is None:
-        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
-    with browsing(chromium, tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Browser, browsing, find_chromium
+from browser import Browser
 from hostile import HOSTILE
 from hostile_pages import ALL, COUNT, FIRST_TOKEN, LABELS, MAKERS, TEXTS
 from import_graph import FILES, PACKAGE
@@ -49,15 +49,6 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as changed:
         changed.chdir(tmp_path_factory.mktemp("elsewhere"))  # where there are no claims
         yield
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    chromium = find_chromium()
-    if chromium is None:
-        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
-    with browsing(chromium, tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
