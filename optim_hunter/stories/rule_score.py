@@ -11,7 +11,9 @@ from jaxtyping import Float
 
 from optim_hunter.evidence.figures import BLUE, GREY, RED, Figure, figure_of
 from optim_hunter.evidence.fragment import Html, Section, Table, Titled, shown
-from optim_hunter.models.linear_path import STRENGTHS, chosen, fit_path, log_probabilities, worsens
+from optim_hunter.models.linear_path import STRENGTHS, PathPoint, chosen, fit_path, log_probabilities, worsens
+from optim_hunter.models.linear_problem import Offsets, Problem, Weights
+from optim_hunter.models.support_fit import refitted
 from optim_hunter.stats.intervals import LEVEL
 from optim_hunter.stories.rule_gains import book_losses
 from optim_hunter.stories.rule_growth import fit
@@ -39,13 +41,17 @@ class Share:
 
 @dataclass(frozen=True)
 class Score:
-    """Of one group: losses on held-out stories (nats), and the shares of rule books and of linear models."""
+    """Of one group: losses on held-out stories (nats), and the shares of rule books and of linear models.
+
+    `refitted` are the first models of `path`, each with weights in the same places and less of a price on them.
+    """
 
     group: str
     prior: float
     network: float
     books: tuple[Share, ...]
     path: tuple[Share, ...]
+    refitted: tuple[Share, ...]
     linear: Share
 
 
@@ -83,8 +89,8 @@ def score(group: str, book: RuleBook, material: Material, network: Network, size
     gap = Gap(material.held_out, material.prior, network)
     held = sorted({min(size, len(book.rules)) for size in sizes})
     books = [_of_book(fit(replace(book, rules=book.rules[:size]), material)[0], gap) for size in held]
-    path, linear = _of_path(material, gap, max(book.weights for book in books))
-    return Score(group, float(gap.of_prior.mean()), float(gap.of_network.mean()), tuple(books), path, linear)
+    path, again, linear = _of_path(material, gap, max(book.weights for book in books))
+    return Score(group, float(gap.of_prior.mean()), float(gap.of_network.mean()), tuple(books), path, again, linear)
 
 
 def _of_book(book: RuleBook, gap: Gap) -> Share:
@@ -92,25 +98,39 @@ def _of_book(book: RuleBook, gap: Gap) -> Share:
     return gap.share(book_losses(book, gap.windows), len(book.rules), weights)
 
 
-def _of_path(material: Material, gap: Gap, weights: int) -> tuple[tuple[Share, ...], Share]:
-    """Linear models with ever more weights, at least as many as asked for, and the one that does best."""
-    points, shares = [], []
-    for point in fit_path(material.fitting, material.choosing, len(material.prior), STRENGTHS):
+def _of_path(material: Material, gap: Gap, weights: int) -> tuple[tuple[Share, ...], tuple[Share, ...], Share]:
+    """Linear models with ever more weights, at least as many as asked for; these refitted; and the one that does best.
+
+    Those with more weights than were asked for are not refitted.
+    """
+    points: list[PathPoint] = []
+    shares: list[Share] = []
+    again: list[Share] = []
+    fitting, classes = material.fitting, len(material.prior)
+    ones, vocabulary = np.ones(len(fitting.labels)), material.tokenizer.get_vocab_size()
+    problem = Problem.of(fitting.tokens, fitting.labels, ones, classes, vocabulary, max(STRENGTHS))
+    for point in fit_path(fitting, material.choosing, classes, STRENGTHS):
         points.append(point)
-        said = log_probabilities(gap.windows, point.weights, point.offsets)
-        losses = -said[np.arange(len(said)), gap.windows.labels]
-        shares.append(gap.share(losses, 0, point.nonzero))
+        shares.append(gap.share(_losses(gap.windows, point.weights, point.offsets), 0, point.nonzero))
+        if point.nonzero and (not again or again[-1].weights < weights):
+            model = refitted(problem, material.choosing, point.weights)
+            again.append(gap.share(_losses(gap.windows, *model), 0, point.nonzero))
         if worsens(points) and point.nonzero >= weights:
             break
-    return tuple(shares), shares[points.index(chosen(points))]
+    return tuple(shares), tuple(again), shares[points.index(chosen(points))]
 
 
-def beside(score: Score, weights: int) -> Share | None:
-    """The linear model of the path with the fewest weights that has at least so many: no interpolation, in its favour.
+def _losses(windows: Windows, weights: Weights, offsets: Offsets) -> Float[np.ndarray, "window"]:
+    said = log_probabilities(windows, weights, offsets)
+    return np.asarray(-said[np.arange(len(said)), windows.labels])
+
+
+def beside(path: Sequence[Share], weights: int) -> Share | None:
+    """The linear model of a path with the fewest weights that has at least so many: no interpolation, in its favour.
 
     None where the path ends before.
     """
-    return next((point for point in score.path if point.weights >= weights), None)
+    return next((point for point in path if point.weights >= weights), None)
 
 
 def score_page(scores: Sequence[Score]) -> Html:
@@ -120,7 +140,8 @@ def score_page(scores: Sequence[Score]) -> Html:
             score.group,
             f"On held-out stories the words' shares alone lose {score.prior:.3f} nats a window, the one-layer model "
             f"{score.network:.3f}; the best linear model, of {score.linear.weights:,} weights, closes "
-            f"{score.linear.share:.1%} of this gap. Intervals of {LEVEL:.0%} are by story.",
+            f"{score.linear.share:.1%} of this gap. L1 shrinks the weights that it leaves: “refitted” are models with "
+            f"weights in the same places, at a light price on them. Intervals of {LEVEL:.0%} are by story.",
             [Titled(f"Share of the gap that is closed: {score.group}", score_figure(score))],
             [score_table(score)],
         )
@@ -131,12 +152,20 @@ def score_page(scores: Sequence[Score]) -> Html:
 
 def score_table(score: Score) -> Table:
     """The share at each size, beside the linear model with as many weights as rules, and as many as shifts."""
-    columns = ("rules", "closed", "shifts other than 0", "L1, as many weights as rules", "as many as shifts")
+    columns = (
+        "rules", "closed", "shifts other than 0", "L1, as many weights as rules", "refitted", "L1, as many as shifts",
+        "refitted",
+    )  # fmt: skip
     rows = [
-        (f"{book.rules:,}", _share(book), f"{book.weights:,}",
-         _beside(beside(score, book.rules)), _beside(beside(score, book.weights)))
+        (
+            f"{book.rules:,}",
+            _share(book),
+            f"{book.weights:,}",
+            *_beside(score, book.rules),
+            *_beside(score, book.weights),
+        )
         for book in score.books
-    ]  # fmt: skip
+    ]
     return Table("Share of the gap closed on held-out stories", columns, rows)
 
 
@@ -144,8 +173,12 @@ def _share(share: Share) -> str:
     return f"{share.share:.1%} ({share.low:.1%} to {share.high:.1%})"
 
 
-def _beside(share: Share | None) -> str:
-    return "none" if share is None else f"{share.share:.1%} at {share.weights:,}"
+def _beside(score: Score, weights: int) -> tuple[str, str]:
+    """The linear model with so many weights, as it is and refitted."""
+    one, again = beside(score.path, weights), beside(score.refitted, weights)
+    if one is None or again is None:
+        return "none", "none"
+    return f"{one.share:.1%} at {one.weights:,}", f"{again.share:.1%}"
 
 
 def score_figure(score: Score) -> Figure:
@@ -154,6 +187,7 @@ def score_figure(score: Score) -> Figure:
         *_line("rule book, by rules", BLUE, "solid", [(book.rules, book) for book in score.books]),
         *_line("rule book, by shifts other than 0", BLUE, "dot", [(book.weights, book) for book in score.books]),
         *_line("linear model on the L1 path, by weights", RED, "solid", [(p.weights, p) for p in score.path]),
+        *_line("the same weights refitted", RED, "dot", [(p.weights, p) for p in score.refitted]),
     ]
     layout = {
         "height": 420,
