@@ -110,10 +110,16 @@ def demo_page(_folder: Path) -> str:
 
 
 def hostile_book() -> dict[str, Any]:
-    """A rule for each hostile string, which is its name, its sentence and the token that it is about."""
+    """A rule for each hostile string: its name, its sentence, the token that it is about and where that is looked for.
+
+    The second part of its condition is about all of these tokens.
+    """
     judged = {"gain": 0.1, "low": 0.0, "high": 0.2, "fires": 0.5, "shifts": [1.0, -1.0, 0.0, 0.0, 0.0]}
+    span = {"near": 1, "far": 16}
+    every = {"tokens": [FIRST_TOKEN + place for place in range(COUNT)], "where": "anywhere", **span}
     rules = [
-        {"name": text, "sentence": text, "atoms": [{"tokens": [FIRST_TOKEN + place], "near": 1, "far": 16}], **judged}
+        {"name": text, "sentence": text, "atoms": [{"tokens": [FIRST_TOKEN + place], "where": text, **span}, every]}
+        | judged
         for place, text in enumerate(TEXTS)
     ]
     return {"intercepts": [0.0] * 5, "loss": 1.0, "rules": rules}
@@ -170,7 +176,7 @@ def ladder_of_strings(_folder: Path) -> str:
 def scores_of_strings(_folder: Path) -> str:
     """The score of a rule book for each hostile string, which names its group."""
     shares = tuple(Share(rules, 4 * rules, 0.5, 0.4, 0.6) for rules in (1, 3))
-    return score_page([Score(text, 1.5, 1.0, shares, shares, shares[1]) for text in TEXTS])
+    return score_page([Score(text, 1.5, 1.0, shares, shares, shares, shares[1]) for text in TEXTS])
 
 
 def generality_page(folder: Path) -> str:

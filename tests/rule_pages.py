@@ -47,7 +47,7 @@ def rule_page() -> RulePage:
     model, group = load_one_layer(), word_group("conjunctions")
     shown = shown_group(group, read_corpus(None), model)
     book = read_rule_book_of_group(group.name, model.tokenizer)
-    rules = page_rules([shown], {group: book})
+    rules = page_rules([shown], {group: book}, model)
     other = ShownGroup(WordGroup("but,so", (" but", " so")), *without_words(shown, 2))
     return RulePage(
         demo_html([shown, other], read_corpus(None), model.tokenizer, rules=rules), shown, book, rules, model

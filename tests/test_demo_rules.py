@@ -2,11 +2,18 @@
 
 import numpy as np
 import pytest
+import torch
 from rule_pages import rule_page
 from test_demo import packed
 
 from optim_hunter.claim import UserError
-from optim_hunter.stories.demo_network import network_log_probabilities
+from optim_hunter.models.one_layer import PARTS, OneLayerModel, OneLayerShape, log_probabilities
+from optim_hunter.stories.demo_network import (
+    MATRICES,
+    network_log_probabilities,
+    restored_network,
+    rounded_network,
+)
 from optim_hunter.stories.demo_page import LIMIT, demo_html
 from optim_hunter.stories.demo_rules import PageRules, open_books
 from optim_hunter.stories.rule_gains import rule_gains
@@ -38,8 +45,23 @@ def test_the_network_of_the_page_says_nearly_what_the_model_says():
     said = np.exp(network_log_probabilities(made.model, made.shown.examples, CONJUNCTIONS.words))
     page = np.exp(network_log_probabilities(made.rounded, made.shown.examples, CONJUNCTIONS.words))
     assert figures["change"] == np.abs(said - page).max()
-    assert 0 < figures["change"] < 0.05
-    assert abs(figures["loss"] - figures["unrounded"]) < 0.002
+    assert 0 < figures["change"] < 0.025  # 0.0195 was seen
+    assert abs(figures["loss"] - figures["unrounded"]) < 0.001  # 0.0008 was seen
+
+
+@pytest.mark.parametrize("lacking", sorted(PARTS))
+def test_a_model_that_was_trained_without_a_part_is_packed_with_nothing_in_its_place(lacking):
+    tokenizer = train_tokenizer(planted_corpus(next(iter(PLANTED))), 300)
+    shape = OneLayerShape(vocabulary=tokenizer.get_vocab_size(), width=16, heads=2, neurons=8, **{lacking: False})
+    model = OneLayerModel(shape, tokenizer, torch.Generator().manual_seed(0))
+    names = [name for name in tokenizer.get_vocab() if name.startswith("Ġ") and name[1:].isalnum()][:2]
+    arrays = rounded_network(model, [name.replace("Ġ", " ") for name in names])
+    parts = {"attention": ("query", "key", "value", "output"), "mlp": ("mlp_in", "mlp_bias", "mlp_out")}
+    assert not any(arrays[name].any() for name in parts.pop(lacking))
+    assert all(arrays[name].any() for name in MATRICES if name in next(iter(parts.values())))
+    windows = np.random.default_rng(0).integers(shape.vocabulary, size=(20, 16))
+    said, page = (log_probabilities(one, windows) for one in (model, restored_network(model, arrays)))
+    np.testing.assert_allclose(np.exp(page), np.exp(said), atol=0.01)
 
 
 def test_the_page_with_a_network_keeps_below_its_limit():

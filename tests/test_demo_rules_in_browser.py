@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from types import SimpleNamespace
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ from rule_pages import chosen, rule_page
 from scipy.special import erf, softmax
 
 from optim_hunter.stories.demo_network import network_log_probabilities
+from optim_hunter.tasks.rule_sentences import place_text
 from optim_hunter.tasks.rules import fires, rule_book_log_probabilities
 
 LONG = "Tom wanted to play with the big red ball in the park with his friend Sue. He was very, very happy,"
@@ -86,6 +88,35 @@ def test_the_windows_of_a_rule_are_those_in_which_it_fires(browser, page):
         marks = browser.evaluate("[...document.querySelectorAll('#firing mark')].map(mark => mark.textContent)")
         assert set(marks) <= {token.replace("\n", "↵") for token in named}
         assert marks
+
+
+def test_a_rule_is_shown_with_every_token_of_its_condition(browser, page):
+    """The sentences of these two leave tokens out."""
+    long = [rule for rule in rule_page().book.rules if " more " in rule.sentence]
+    joined = next(rule for rule in long if len(rule.condition.atoms) == 2)
+    for rule in (next(rule for rule in long if len(rule.condition.atoms) == 1), joined):
+        show(browser, page, f"tab=rules&rule={quote(rule.name)}")
+        shown = browser.evaluate("[...document.querySelectorAll('#rule-condition li')].map(one => one.textContent)")
+        assert shown == [atom_in_words(*pair) for pair in zip(rule.condition.atoms, JOINED, strict=False)]
+
+
+JOINED = ("", "together with ")
+
+
+def atom_in_words(atom, joined):
+    """All tokens of a part, and where it is looked for."""
+    tokens = ", ".join(token.replace("\n", "↵") for token in atom.tokens)
+    return f"{joined}{'one of: ' if len(atom.tokens) > 1 else ''}{tokens}, {place_text(atom)}"
+
+
+def test_the_page_says_how_far_its_rounding_moves_a_probability(browser, page):
+    change = 100 * rule_page().rules.books["conjunctions"]["network"]["change"]
+    show(browser, page, "tab=rules")
+    said = re.search(
+        r"rounded to bytes for this page: no probability moves by more than ([\d.]+) points",
+        browser.evaluate("document.getElementById('book-figures').textContent"),
+    )
+    assert change <= float(said[1]) < change + 0.01
 
 
 def test_rules_are_found_chosen_and_shared_by_keyboard_and_address(browser, page):

@@ -1,6 +1,7 @@
 """`optim-hunter rules` from an empty book to verdicts, on a planted corpus and with the planted book as the network."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -28,7 +29,7 @@ def call(tmp_path, monkeypatch, capsys):
     return call
 
 
-def planted_network(tokenizer, group):  # noqa: ARG001 - called as network_of is
+def planted_network(tokenizer, group, folder):  # noqa: ARG001 - called as network_of is
     texts = token_texts(tokenizer)
     book = RuleBook(CONJUNCTIONS, "planted", texts, dict.fromkeys(CONJUNCTIONS, 0.0), PLANTED_RULES)
     return lambda windows: rule_book_log_probabilities(book, windows)
@@ -43,6 +44,10 @@ def test_from_an_empty_book_to_verdicts(call, tmp_path):
     code, printed, _ = call("suggest", "mine.json", "--most", "4")
     assert code == 0
     assert "comma-1" in printed
+    assert "dropped" not in printed
+    undecided = len(read(tmp_path / "mine.json")["suggested"])
+    printed = call("suggest", "mine.json", "--most", "4")[1]
+    assert f"earlier suggestions dropped, neither accepted nor refused: {undecided}" in printed
     assert call("accept", "mine.json", "comma-1", "--as", "the-comma")[0] == 0
     others = [rule["name"] for rule in read(tmp_path / "mine.json")["suggested"]]
     assert others
@@ -51,7 +56,7 @@ def test_from_an_empty_book_to_verdicts(call, tmp_path):
     assert call("fit", "mine.json", "--out", "fitted.json")[0] == 0
     assert read(tmp_path / "fitted.json")["rules"][0]["shifts"][" but"] > 0.5
     assert "the-comma" in call("list", "fitted.json")[1]
-    assert "1 before the word: ','" in call("show", "fitted.json", "the-comma")[1]
+    assert "where\n  ',', just before the word\n" in call("show", "fitted.json", "the-comma")[1]
     printed = call(
         "predict", "fitted.json", "Once saw ran hid ball tree cat dog bird cake lake red big sun moon jump,"
     )[1]
@@ -73,7 +78,22 @@ REFUSED = [
     (("refuse", "book.json", "comma"), "no suggestion 'comma'"),
     (("suggest", "book.json", "--most", "0"), "ask for one suggestion or more"),
     (("predict", "book.json", "Tom saw"), "the sentence has"),
-    (("score", "none", "-o", "stories.txt"), "is no such page"),
+    (("score", "none", "-o", "stories.txt"), "stories.txt is there and is no page of this command"),
+    (("score", "none", "-o", "/proc/page.html"), "/proc/page.html cannot be written"),
+    (("score", "none"), "no packaged rule book 'none'"),
+    (("fit", "book.json", "--out", "/proc/book.json"), "/proc/book.json cannot be written"),
+    (("suggest", "stories.txt"), "stories.txt is there and is no rule book"),
+    *(
+        ((*verb, "conjunctions"), "the packaged book 'conjunctions' is left as it is: name a file of your own")
+        for verb in (("suggest",), ("fit",), ("fit", "book.json", "--out"), ("new", "conjunctions"))
+    ),
+    *(
+        (
+            (verb, "conjunctions", "comma-1"),
+            "the packaged book 'conjunctions' is left as it is: name a file of your own",
+        )
+        for verb in ("accept", "refuse")
+    ),
 ]
 
 
@@ -85,6 +105,20 @@ def test_mistakes_end_in_one_line_and_overwrite_nothing(call, tmp_path):
         assert (code, error.count("\n")) == (2, 1), arguments
         assert said in error
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_page_that_cannot_be_read_is_left_as_it_is(call, tmp_path, monkeypatch):
+    (tmp_path / "rules.html").write_text("precious", encoding="utf-8")
+
+    def denied(_path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    code, _, error = call("score", "none")
+    assert (code, error) == (
+        2,
+        "optim-hunter: rules.html cannot be written (Permission denied): name another with --out\n",
+    )
 
 
 def test_a_corpus_too_small_for_its_parts_is_refused(call, tmp_path):

@@ -257,7 +257,7 @@ RULE_SLOTS = """(text => {
     demo.go({ tab: 'rules', rule: text, sentence: text });
     const of = selector => [...document.querySelectorAll(selector)].map(element => element.textContent);
     return { name: of('#rule-name')[0], sentence: of('#rule-sentence')[0], fired: of('#fired tbody button'),
-        mark: of('#firing mark'),
+        mark: of('#firing mark'), condition: of('#rule-condition li'), tokens: of('#rule-condition q'),
         words: of('#expected .word'), field: document.getElementById('rules-sentence').value,
         all: document.querySelector('main').innerText };
 })"""
@@ -265,17 +265,19 @@ RULE_SLOTS = """(text => {
 
 def test_the_demo_shows_each_rule_wherever_rules_stand(browser: Browser, made: dict[str, Path]) -> None:
     show(browser, made["demo"])
+    every = [visible(text.replace("\n", "↵").replace("\t", "⇥")) for text in TEXTS]
     for text in TEXTS:
         slots: dict[str, Any] = browser.evaluate(f"{RULE_SLOTS}({json.dumps(text)})")
         as_shown = visible(text.replace("\n", "↵").replace("\t", "⇥"))
         assert slots["name"] == slots["sentence"] == as_shown
         assert as_shown in slots["mark"]
+        assert slots["condition"][0] == f"{as_shown}, {as_shown}"
+        assert slots["tokens"] == [as_shown, *every]
         assert slots["field"] == text.replace("\r", "\n")
         assert not re.search("[\u202a-\u202e\u2066-\u2069\x1b]", slots["all"])
     assert slots["words"] == [visible(text.replace("\t", "⇥")) for text in TEXTS[:5]]
     browser.evaluate("while (!demo.rulesTab.fields['more-rules'].hidden) demo.rulesTab.fields['more-rules'].click()")
-    as_shown = [visible(text.replace("\n", "↵").replace("\t", "⇥")) for text in TEXTS]
-    assert shown(browser, "#rules tbody button") == shown(browser, "#rules tbody small") == as_shown
+    assert shown(browser, "#rules tbody button") == shown(browser, "#rules tbody small") == every
     nothing_ran(browser, made["demo"])
 
 

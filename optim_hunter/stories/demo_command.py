@@ -18,6 +18,7 @@ Fits are kept in the store: a command that was stopped goes on where it was, and
 examples:
   optim-hunter demo
   optim-hunter demo --group conjunctions when,then,again --corpus stories.txt.gz -o stories.html
+  optim-hunter demo --group conjunctions --corpus F.txt --rules mine.json --model DIR
 """
 
 
@@ -37,6 +38,10 @@ def add_demo_command(parser: argparse.ArgumentParser) -> None:
         help="rule books of your own (default: the packaged ones, for groups of the packaged corpus)",
     )  # fmt: skip
     parser.add_argument(
+        "--model", type=Path, metavar="DIR",
+        help="the one-layer model beside the rule books: what optim-hunter train wrote (default: the packaged one)",
+    )  # fmt: skip
+    parser.add_argument(
         "-o", "--out", type=Path, default=Path("stories.html"), metavar="FILE", help="the page (default: %(default)s)"
     )
     parser.add_argument(
@@ -48,4 +53,4 @@ def add_demo_command(parser: argparse.ArgumentParser) -> None:
 def _run(chosen: argparse.Namespace) -> Path:
     from optim_hunter.stories.demo_making import make_demo
 
-    return make_demo(chosen.group, chosen.corpus, chosen.out, chosen.store, chosen.rules)
+    return make_demo(chosen.group, chosen.corpus, chosen.out, chosen.store, chosen.rules, chosen.model)

@@ -13,23 +13,28 @@ from rich.text import Text
 from optim_hunter.claim import InvalidInstrument, UserError
 from optim_hunter.evidence.text import visible
 from optim_hunter.models.linear_path import STRENGTHS, PathPoint
+from optim_hunter.models.one_layer import load_one_layer
 from optim_hunter.observe.choices import LinearChooser
 from optim_hunter.observe.store import Store, open_store, write_whole
 from optim_hunter.stories.demo import ShownGroup, open_choosers, show_group
 from optim_hunter.stories.demo_page import MARK, demo_html
 from optim_hunter.stories.demo_rules import open_books, page_rules
-from optim_hunter.stories.written import require_writable, unwritable
+from optim_hunter.stories.rule_material import require_tokenizer_of
+from optim_hunter.stories.written import require_page, unwritable
 from optim_hunter.tasks.corpus import Corpus, read_corpus
 from optim_hunter.tasks.rules import RuleBook
 from optim_hunter.tasks.word_groups import WORD_GROUPS, WordGroup, word_group
 
 OTHER = "name another with -o"
-MARK_WITHIN = 4096
-"""Bytes of a file in which a page has its mark."""
 
 
 def make_demo(
-    written: Sequence[str], source: str | None, out: Path, store_choice: str | None, rule_books: Sequence[Path] = ()
+    written: Sequence[str],
+    source: str | None,
+    out: Path,
+    store_choice: str | None,
+    rule_books: Sequence[Path] = (),
+    model_folder: Path | None = None,
 ) -> Path:
     """Fit the groups, write their page and return where it lies.
 
@@ -39,40 +44,32 @@ def make_demo(
         out: the page.
         store_choice: as `open_store` takes it.
         rule_books: files, each about a group of the page.
+        model_folder: of the one-layer model beside them, as `load_one_layer` takes it.
 
     Raises:
-        UserError: an unknown group; a rule book that is unfit for the page; a named group, or all, without enough
-            windows or with a fit that misses its gap; a page that cannot be written, or would be written over
+        UserError: an unknown group; a rule book or a model that is unfit for the page; a named group, or all, without
+            enough windows or with a fit that misses its gap; a page that cannot be written, or would be written over
             something else.
         KeyboardInterrupt: with what to say.
     """
     groups = [word_group(name) for name in written or WORD_GROUPS]
     if twice := [name for name, times in Counter(group.name for group in groups).items() if times > 1]:
         raise UserError(f"--group: {twice[0]} is there twice; name each group once")
-    _require_page(out)
+    require_page(out, MARK, OTHER)
     store, corpus, console = open_store(store_choice), read_corpus(source), Console(stderr=True)
     choosers, wrong = open_choosers(groups, corpus, store)
     _leave_out(wrong, bool(written) or not choosers, console)
     books = _open_books(choosers, rule_books, console)
+    model = load_one_layer(model_folder)
+    if model_folder is not None:
+        require_tokenizer_of(model, next(iter(choosers.values())).tokenizer, model_folder)
     shown = _show_all(choosers, store, bool(written), console)
     if not shown:
         raise UserError(f"{corpus.name}: no group is left to be shown; give another corpus with --corpus")
-    page = demo_html(shown, corpus, shown[0].examples.tokenizer, rules=page_rules(shown, books))
+    page = demo_html(shown, corpus, shown[0].examples.tokenizer, rules=page_rules(shown, books, model))
     _write(out, page)
     _tell_end(console, corpus, shown, page, store)
     return out
-
-
-def _require_page(out: Path) -> None:
-    """Raise UserError, before minutes of work, unless a page can be written: over nothing but an earlier one."""
-    if out.is_dir():
-        raise UserError(f"{out} cannot be written (it is a folder): {OTHER}")
-    require_writable(out, out.parent, OTHER)
-    try:
-        if out.exists() and MARK.encode() not in out.read_bytes()[:MARK_WITHIN]:
-            raise UserError(f"{out} is there and is no page of this command: {OTHER}, or remove it")
-    except OSError as error:
-        raise unwritable(out, error, OTHER) from None
 
 
 def _write(out: Path, page: str) -> None:

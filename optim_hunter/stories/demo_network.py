@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, Int8, Shaped
 
-from optim_hunter.models.one_layer import OneLayerModel, log_probabilities
+from optim_hunter.models.one_layer import OneLayerModel, OneLayerShape, log_probabilities
 from optim_hunter.tasks.stories import Windows, word_tokens
 
 MATRICES = ("query", "key", "value", "output", "mlp_in", "mlp_out")
@@ -28,7 +28,7 @@ def rounded_network(model: OneLayerModel, words: Sequence[str]) -> dict[str, Sha
     bytes with a scale for each row; biases and the words' unembeddings float32.
     """
     shape = model.shape
-    weights = {name: one.detach().numpy() for name, one in model.state_dict().items()}
+    weights = _nothing(shape) | {name: one.detach().numpy() for name, one in model.state_dict().items()}
     embedding = weights["embedding"].reshape(shape.context, shape.vocabulary, shape.width).astype(float)
     token, scale = _as_bytes(embedding.mean(0))
     rest = embedding - token * scale[:, None]
@@ -42,6 +42,13 @@ def rounded_network(model: OneLayerModel, words: Sequence[str]) -> dict[str, Sha
     places = word_tokens(model.tokenizer, words)
     logits = {"unembedding": np.ascontiguousarray(weights["unembedding"][:, places]), "bias": weights["bias"][places]}
     return arrays | logits | {"mlp_bias": weights["mlp_bias"]}
+
+
+def _nothing(shape: OneLayerShape) -> dict[str, Float[np.ndarray, "..."]]:
+    """What stands for parts that a model was trained without: they write 0."""
+    width, neurons = shape.width, shape.neurons
+    shapes = {**dict.fromkeys(MATRICES, (width, width)), "mlp_in": (width, neurons), "mlp_out": (neurons, width)}
+    return {name: np.zeros(sizes, np.float32) for name, sizes in {**shapes, "mlp_bias": (neurons,)}.items()}
 
 
 def _as_bytes(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optim_hunter.claim import UserError
-from optim_hunter.models.one_layer import OneLayerModel, load_one_layer
+from optim_hunter.models.one_layer import OneLayerModel
 from optim_hunter.stories.demo import ShownGroup
 from optim_hunter.stories.demo_network import (
     mean_loss,
@@ -20,6 +20,7 @@ from optim_hunter.stories.demo_network import (
 )
 from optim_hunter.stories.rule_gains import book_losses, bootstrap_interval, rule_gains, story_values
 from optim_hunter.tasks.rule_files import packaged_groups, read_rule_book, read_rule_book_of_group
+from optim_hunter.tasks.rule_sentences import place_text
 from optim_hunter.tasks.rules import Condition, Rule, RuleBook, fires
 from optim_hunter.tasks.stories import tokenizer_sha256
 from optim_hunter.tasks.word_groups import WordGroup
@@ -67,13 +68,15 @@ def open_books(
     return books, wrong
 
 
-def page_rules(shown: Sequence[ShownGroup], books: Mapping[WordGroup, RuleBook]) -> PageRules:
-    """Judge each rule on the held-out windows of its group, and round the one-layer model for the page."""
+def page_rules(shown: Sequence[ShownGroup], books: Mapping[WordGroup, RuleBook], model: OneLayerModel) -> PageRules:
+    """Judge each rule on the held-out windows of its group, and round the one-layer model for the page.
+
+    The model is left out where its tokenizer is not that of the page.
+    """
     with_book = [one for one in shown if one.group in books]
     if not with_book:
         return PageRules()
     described = {one.group.name: _described(books[one.group], one) for one in with_book}
-    model = load_one_layer()
     if model.tokenizer_sha256 != tokenizer_sha256(with_book[0].examples.tokenizer):
         return PageRules(described)
     words = list(dict.fromkeys(word for one in with_book for word in one.group.words))
@@ -112,9 +115,14 @@ def _rule(rule: Rule, book: RuleBook) -> dict[str, Any]:
 
 
 def _atoms(condition: Condition, book: RuleBook) -> list[dict[str, Any]]:
-    """The parts that must all be met, with numbers for tokens."""
+    """The parts that must all be met, with numbers for tokens, and in words where each is looked for."""
     return [
-        {"tokens": [book.place[token] for token in atom.tokens], "near": atom.near, "far": atom.far}
+        {
+            "tokens": [book.place[token] for token in atom.tokens],
+            "near": atom.near,
+            "far": atom.far,
+            "where": place_text(atom),
+        }
         for atom in condition.atoms
     ]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -16,6 +18,9 @@ from optim_hunter.tasks.held_out import split_stories
 from optim_hunter.tasks.rules import RuleBook, fires
 from optim_hunter.tasks.stories import Windows, draw_windows, train_tokenizer, word_tokens
 from optim_hunter.tasks.word_groups import WordGroup
+
+if TYPE_CHECKING:
+    from optim_hunter.models.one_layer import OneLayerModel
 
 Network = Callable[[Int[np.ndarray, "window 16"]], Float[np.ndarray, "window class"]]
 """Windows → logarithms of the probabilities of a group's words (nats), which sum to 1 among these."""
@@ -82,22 +87,36 @@ def read_material(corpus: str | None, group: tuple[str, ...], tokenizer: Tokeniz
     return Material(*parts)
 
 
-def network_of(tokenizer: Tokenizer, group: tuple[str, ...]) -> Network:
-    """The packaged one-layer model, asked for a group's words.
+def network_of(tokenizer: Tokenizer, group: tuple[str, ...], folder: Path | None = None) -> Network:
+    """The one-layer model of a folder that `optim-hunter train` wrote, for None the packaged one, asked for a group's
+    words.
 
     Raises:
-        UserError: it was trained with another tokenizer.
+        UserError: the folder holds no such model, or one that was trained with another tokenizer.
     """
     from scipy.special import log_softmax
 
     from optim_hunter.models.one_layer import load_one_layer, log_probabilities
-    from optim_hunter.tasks.stories import tokenizer_sha256
 
-    model = load_one_layer()
-    if tokenizer_sha256(model.tokenizer) != tokenizer_sha256(tokenizer):
-        raise UserError("the one-layer model has another tokenizer than this corpus: take the packaged corpus")
+    model = load_one_layer(folder)
+    require_tokenizer_of(model, tokenizer, folder)
     words = word_tokens(tokenizer, group)
     return lambda windows: np.asarray(log_softmax(log_probabilities(model, windows)[:, words].astype(float), axis=1))
+
+
+def require_tokenizer_of(model: OneLayerModel, tokenizer: Tokenizer, folder: Path | None) -> None:
+    """See that a model reads the tokens that a corpus is written in.
+
+    Raises:
+        UserError: it has another tokenizer.
+    """
+    from optim_hunter.tasks.stories import tokenizer_sha256
+
+    if model.tokenizer_sha256 != tokenizer_sha256(tokenizer):
+        raise UserError(
+            f"the one-layer model {folder or 'of the package'} has another tokenizer than this corpus: give the corpus "
+            "that it was trained on (--corpus), or the model that was trained on this one (--model)"
+        )
 
 
 def new_rule_book(material: Material, group: WordGroup) -> RuleBook:

@@ -14,7 +14,8 @@ from rich.text import Text
 from optim_hunter.claim import Verdict
 from optim_hunter.stories.rule_gains import Judged
 from optim_hunter.stories.rule_use import SMALLEST_SHARE
-from optim_hunter.tasks.rules import Rule, RuleBook, Suggestion, conditions_met, fires
+from optim_hunter.tasks.rule_sentences import place_text
+from optim_hunter.tasks.rules import Condition, Rule, RuleBook, Suggestion, conditions_met, fires
 from optim_hunter.tasks.stories import Windows
 
 WIDTH = 150
@@ -77,10 +78,7 @@ def _findings(book: RuleBook, gains: Sequence[Judged], shares: Sequence[Judged])
 def rule_text(rule: Rule, gain: Judged, book: RuleBook, windows: Windows) -> str:
     """All of one rule."""
     fired = conditions_met([rule.condition], book.place, windows.tokens).sum() / len(windows.labels)
-    lines = [rule.sentence, "", "where"]
-    for atom in rule.condition.atoms:
-        where = f"{atom.near}" if atom.near == atom.far else f"{atom.near} to {atom.far}"
-        lines.append(f"  {where} before the word: {' '.join(map(repr, atom.tokens))}")
+    lines = [rule.sentence, "", "where", *_condition_lines(rule.condition)]
     lines += ["shifts (nats)", *(f"  {word!r} {shift:+.3f}" for word, shift in rule.shifts.items())]
     lines += [
         f"fires in {fired:.2%} of the held-out windows",
@@ -91,8 +89,15 @@ def rule_text(rule: Rule, gain: Judged, book: RuleBook, windows: Windows) -> str
     return "\n".join(lines)
 
 
-def suggestions(found: Sequence[Suggestion], proposed: int, path: Path) -> str:
-    """A table of what is suggested."""
+def _condition_lines(condition: Condition) -> list[str]:
+    """Every token of it, which a sentence may leave out."""
+    parts = [(", ".join(map(repr, atom.tokens)), atom) for atom in condition.atoms]
+    told = [f"{'one of ' if len(atom.tokens) > 1 else ''}{tokens}, {place_text(atom)}" for tokens, atom in parts]
+    return [f"  {'together with ' if number else ''}{text}" for number, text in enumerate(told)]
+
+
+def suggestions(found: Sequence[Suggestion], proposed: int, path: Path, dropped: int) -> str:
+    """A table of what is suggested; `dropped` earlier suggestions that nobody had decided on gave place to these."""
     table = Table(Column("rule", overflow="fold"), "gain (mnat)", "p (Holm)", "sentence")
     for one in found:
         cells = one.rule.name, f"{MILLI * one.gain:.2f}", f"{one.p:.2g}", one.rule.sentence
@@ -101,7 +106,8 @@ def suggestions(found: Sequence[Suggestion], proposed: int, path: Path) -> str:
         f"{proposed} were proposed by the stories for fitting; the stories for choosing gave these gains, and p is "
         f"adjusted over all {proposed}. Next: optim-hunter rules accept {path} NAME, or refuse"
     )
-    return f"{printed(table)}\n{note}" if found else f"nothing is suggested: of {proposed} proposed none gains"
+    told = f"{printed(table)}\n{note}" if found else f"nothing is suggested: of {proposed} proposed none gains"
+    return f"{told}\nearlier suggestions dropped, neither accepted nor refused: {dropped}" if dropped else told
 
 
 def _by_gain(gains: Sequence[Judged]) -> list[int]:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 DESCRIPTION = """\
 Rule books: readable rules that say which word of a group comes next, from the 16 tokens before it.
-BOOK is a file, or a group that has a packaged book; what is changed must be a file.
+BOOK is a file, or a group that has a packaged book; what is changed must be a file of your own.
+A book is about one corpus, and asks the one-layer model that was trained on it: --corpus and --model, as
+optim-hunter train had them, or the packaged two.
 """
 
 EXAMPLES = """\
@@ -21,6 +23,9 @@ examples:
   optim-hunter rules accept mine.json comma-1
   optim-hunter rules fit mine.json
   optim-hunter rules evaluate mine.json
+  optim-hunter train --corpus F.txt --out DIR           # a corpus of your own, from here on
+  optim-hunter rules new conjunctions mine.json --corpus F.txt
+  optim-hunter rules suggest mine.json --corpus F.txt --model DIR
 """
 
 VERBS = {
@@ -33,7 +38,7 @@ VERBS = {
     "accept": "take suggested rules into the book",
     "refuse": "put suggested rules away for good",
     "predict": "a sentence: the rules that fire, and what rule book, linear model and one-layer model expect",
-    "score": "how much of the one-layer model packaged books know, against their number of rules",
+    "score": "how much of the one-layer model books know, against their number of rules",
 }
 
 
@@ -50,10 +55,14 @@ def add_rules_command(parser: argparse.ArgumentParser) -> None:
             metavar="FILE",
             help="stories that the book is about: .txt or .gz, <|endoftext|> between them (default: the packaged ones)",
         )
+    for name in ("evaluate", "suggest", "predict", "score"):
+        one[name].add_argument(
+            "--model", type=Path, metavar="DIR", help="what optim-hunter train wrote (default: the packaged model)"
+        )
     for name in ("list", "show", "evaluate", "fit", "predict"):
         one[name].add_argument("book", metavar="BOOK", help="a file, or a group that has a packaged book")
     for name in ("suggest", "accept", "refuse"):
-        one[name].add_argument("book", metavar="FILE", type=Path, help="a rule book, which is changed")
+        one[name].add_argument("book", metavar="FILE", type=Path, help="a rule book of your own, which is changed")
     one["predict"].add_argument("sentence", metavar="SENTENCE", help="of 16 tokens or more, up to before the word")
     one["show"].add_argument("name", metavar="NAME", help="of the rule")
     for name in ("accept", "refuse"):
@@ -65,7 +74,7 @@ def add_rules_command(parser: argparse.ArgumentParser) -> None:
     one["suggest"].add_argument(
         "--most", type=int, default=20, metavar="N", help="at most so many are proposed (default: %(default)s)"
     )
-    one["score"].add_argument("groups", metavar="GROUP", nargs="*", help="packaged books (default: all)")
+    one["score"].add_argument("books", metavar="BOOK", nargs="*", help="files, or groups (default: all packaged)")
     one["score"].add_argument(
         "-o", "--out", type=Path, default=Path("rules.html"), metavar="FILE", help="the page (default: %(default)s)"
     )

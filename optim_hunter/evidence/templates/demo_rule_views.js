@@ -9,7 +9,7 @@ function showBook(book, { figures }) {
   fill("book-figures",
     lost("rule book", book.loss, gapNote(book, figures)),
     lost("linear model", figures.loss.linear, `${count(figures.nonzero)} weights other than 0`),
-    ...(book.network ? [lost("one-layer model", book.network.unrounded, "of all next tokens, read among these words")] : []),
+    ...(book.network ? [lost("one-layer model", book.network.unrounded, networkNote(book.network))] : []),
     lost("words' frequencies", figures.loss.prior, `${count(figures.held_out_windows)} held-out windows`));
 }
 
@@ -17,6 +17,12 @@ function gapNote(book, { loss }) {
   const rules = `${count(book.rules.length)} rule${book.rules.length === 1 ? "" : "s"}`;
   if (!book.network) return rules;
   return `${rules} close ${percent((loss.prior - book.loss) / (loss.prior - book.network.unrounded))} of the gap to the one-layer model`;
+}
+
+/** The loss is of the model as it is, the probabilities that the page shows are of its rounded numbers. */
+function networkNote({ change }) {
+  return "of all next tokens, read among these words; rounded to bytes for this page: no probability moves by more than "
+    + `${(Math.ceil(10000 * change) / 100).toFixed(2)} points in the held-out windows`;
 }
 
 /** What each model expects after a sentence; `said` has null for one that was not asked. */
@@ -68,12 +74,20 @@ function showRules(book, written, most, choose) {
   fill("rules", element("table", { "aria-labelledby": "rules-heading" }, element("thead", {}, head), element("tbody", {}, ...body)));
 }
 
+/** A rule's condition with all its tokens, of which the sentence may leave some out. */
+function showCondition({ atoms }, texts) {
+  fill("rule-condition", ...atoms.map(({ tokens, where }, number) => element("li", {}, number ? "together with " : "",
+    tokens.length > 1 ? "one of: " : "",
+    ...tokens.flatMap((token, place) => [place ? ", " : "", element("q", {}, spaced(texts[token]))]), `, ${visible(where)}`)));
+}
+
 /** Held-out windows in which a rule fires, in turn one of each word that came; what meets its condition is marked. */
 function showFiring(book, rule, model, tokenizer, most, ask) {
   const number = book.rules.indexOf(rule);
   const windows = model.inTurn((tokens) => book.met(number, tokens) !== null);
   fill("rule-name", visible(rule.name));
   fill("rule-sentence", visible(rule.sentence));
+  showCondition(rule, tokenizer.texts);
   document.getElementById("firing-about").textContent = `It fires in ${count(windows.length)} of ${count(model.labels.length)} held-out `
     + `windows here, one of each word in turn. It gains ${rule.gain.toFixed(4)} nats a window (90 % interval ${signed(rule.low, 4)} to `
     + `${signed(rule.high, 4)}), over all held-out windows. Beside each: the probability of the word that came.`;
