@@ -223,11 +223,6 @@ def test_rules_keep_their_gain_where_they_hold():
         assert low < above / below < high
 
 
-def test_rule_books_are_not_asked_about_the_corpus_that_they_were_fitted_to():
-    with pytest.raises(UserError, match=r"were fitted to this corpus .* --claims-corpus"):
-        open_subject("rule-book", Options(), {}, None).precheck(ChoiceTask(views=("prior", "rules")), [0])
-
-
 def test_a_network_is_not_asked_about_a_corpus_with_other_tokens():
     corpus, model = planted_network("planted:network-last-word", CONJUNCTIONS)
     other, _ = planted_network("planted:network-heeds-comma", CONJUNCTIONS)

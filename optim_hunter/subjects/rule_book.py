@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from optim_hunter.claim import UserError
 from optim_hunter.observe.store import Store
 from optim_hunter.subjects.subject import Options
-from optim_hunter.tasks.corpus import Corpus, packaged_record, read_corpus
+from optim_hunter.tasks.corpus import Corpus, read_corpus
 from optim_hunter.tasks.held_out import ChoiceTask
 from optim_hunter.tasks.planted_commas import ELSEWHERE
 
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
     from optim_hunter.observe.choices import LinearChooser
     from optim_hunter.observe.rule_books import RuleBookChooser
     from optim_hunter.tasks.rules import RuleBook
+
+
+MOST_IN_COMMON = 0.01
+"""Of a corpus that rule books are asked about, the share of stories that they may have been fitted to."""
+
+
+def share_in_common(corpus: Corpus, other: Corpus) -> float:
+    """The share of a corpus's stories that are in another too, however they are spaced and broken into lines."""
+    own, known = ([" ".join(story.split()) for story in one.stories] for one in (corpus, other))
+    held = set(known)
+    return sum(story in held for story in own) / len(own)
 
 
 class RuleBookSubject:
@@ -59,13 +71,15 @@ class RuleBookSubject:
         return linear, read_rule_book_of_group(name_of_group(task.group), tokenizer)
 
     def _other_corpus(self) -> Corpus:
+        """The corpus with a note of what it shares with the packaged one."""
         corpus = read_corpus(self._source)
-        if corpus.sha256 == packaged_record()["text_sha256"]:
+        share = share_in_common(corpus, read_corpus(None))
+        told = f"{share:.2%} of its stories are in the packaged corpus, to which the rule books were fitted"
+        if share > MOST_IN_COMMON:
             raise UserError(
-                f"the rule books were fitted to this corpus ({corpus.name}), which says nothing of others: give "
-                "another with --claims-corpus"
+                f"{corpus.name}: {told}, and {MOST_IN_COMMON:.0%} at most may be; give another with --claims-corpus"
             )
-        return corpus
+        return replace(corpus, note="; ".join(filter(None, (corpus.note, told))))
 
     def _planted(self, task: ChoiceTask) -> tuple[LinearChooser, RuleBook]:
         from optim_hunter.models.planted_network import mark_book
