@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -144,13 +145,16 @@ def _source(path: Path, run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _twice(ledgers: Iterable[Iterable[Mapping[str, Any]]]) -> Iterator[str]:
-    """A line for each claim, model and protocol that several ledgers decided."""
+    """A line for each model and protocol on which several ledgers decided claims, with these."""
     seen: set[tuple[str, str, str]] = set()
+    twice: set[tuple[str, str, str]] = set()
     for entries in ledgers:
-        keys = {(entry["claim"], entry["model"], entry["protocol"]) for entry in entries}
-        for claim, model, protocol in sorted(keys & seen):
-            yield f"{claim} on {model} ({protocol}) was decided in more than one run: the last ledger counts"
+        keys = {(entry["model"], entry["protocol"], entry["claim"]) for entry in entries}
+        twice |= keys & seen
         seen |= keys
+    for (model, protocol), found in itertools.groupby(sorted(twice), key=lambda key: key[:2]):
+        claims = ", ".join(claim for *_, claim in found)
+        yield f"{model} ({protocol}): decided in more than one run, and the last ledger counts: {claims}"
 
 
 def _left_out(selection: Selection, shown: set[str]) -> Iterator[str]:
