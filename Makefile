@@ -6,6 +6,9 @@ BIN := .venv/bin
 STAMP := .venv/installed
 CLAIMS := $(BIN)/python -m pytest claims/
 
+# Tests and claims start many processes, and each would compile all modules anew, and rewrite pytest's plugins.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: evidence evidence-all notes api test test-slow calibrate lint setup
 # Two workers, each with all cores: the larger model is measured for longest, and alone at the end. Threads that wait
 # leave their core to the other worker.
