@@ -31,7 +31,8 @@ def suggest(
     """Rules that the book lacks, by their gain on the stories for choosing, which did not propose them.
 
     The search is paid for twice: what is reported is the gain on other stories than those that proposed, and `p` is
-    adjusted over all that were proposed (Holm). Those that gained nothing there come last.
+    adjusted over all that were proposed (Holm). That pays for this round alone: another round confirms on the same
+    stories. Those that gained nothing there come last.
 
     Args:
         network: what the network says of the fitting windows, log-probabilities (nats).

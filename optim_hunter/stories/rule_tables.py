@@ -104,7 +104,7 @@ def suggestions(found: Sequence[Suggestion], proposed: int, path: Path, dropped:
         table.add_row(*map(Text, cells))
     note = (
         f"{proposed} were proposed by the stories for fitting; the stories for choosing gave these gains, and p is "
-        f"adjusted over all {proposed}. Next: optim-hunter rules accept {path} NAME, or refuse"
+        f"adjusted over all {proposed} of this round. Next: optim-hunter rules accept {path} NAME, or refuse"
     )
     told = f"{printed(table)}\n{note}" if found else f"nothing is suggested: of {proposed} proposed none gains"
     return f"{told}\nearlier suggestions dropped, neither accepted nor refused: {dropped}" if dropped else told
