@@ -2,14 +2,13 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from importlib import resources
 
 import jsonschema
 import numpy as np
 import pytest
+from forked import Forked
 
 from optim_hunter.claim import UserError
 from optim_hunter.evidence.report_command import make_report
@@ -37,25 +36,29 @@ def gain(observation):
 def test_holds(observation):
     return 2 + gain(observation)
 
-@define("fails", "planted:kernel-regression", 8)
+@define("fails", *OTHER)
 def test_fails(observation):
     return gain(observation) - 3
 """
+RUN, TOLD = ("planted:kernel-regression", 8), ("synthetic:two-error-groups", 50)
+"""A model that is run, and one that is quick, so that workers need not import what runs models."""
 NUMBERS = 75
-"""That this run measures."""
+"""That a run measures."""
 OPTIONS = "-q", "-p", "no:cacheprovider", "--claims-store=none"
+
+
+def write_claims(folder, other=RUN):
+    (folder / "test_claims.py").write_text(f"OTHER = {other!r}\n{CLAIMS}")
 
 
 @pytest.fixture
 def folder(tmp_path):
-    (tmp_path / "test_claims.py").write_text(CLAIMS)
+    write_claims(tmp_path)
     return tmp_path
 
 
-def start(folder, *arguments):
-    command = sys.executable, "-m", "pytest", *OPTIONS, *arguments
-    with (folder / "printed.txt").open("w") as printed:
-        return subprocess.Popen(command, cwd=folder, stdout=printed, stderr=printed, start_new_session=True)
+def start(folder, *arguments, most=None):
+    return Forked((*OPTIONS, *arguments), folder, folder / "printed.txt", most)
 
 
 def measured(folder):
@@ -115,7 +118,7 @@ def killed_and_whole(folder, generator, kills, *arguments):
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("uninterrupted")
-    (folder / "test_claims.py").write_text(CLAIMS)
+    write_claims(folder)
     return found(end(folder))
 
 
@@ -123,8 +126,12 @@ def test_a_killed_run_goes_on_to_the_same_ledger(folder, uninterrupted):
     assert found(killed_and_whole(folder, np.random.default_rng(5), 4)) == uninterrupted
 
 
-def test_so_does_one_with_workers(folder, uninterrupted):
-    assert found(killed_and_whole(folder, np.random.default_rng(6), 1, "-n", "2")) == uninterrupted
+def test_so_does_one_with_workers(tmp_path):
+    write_claims(tmp_path, TOLD)
+    (tmp_path / "whole").mkdir()
+    write_claims(tmp_path / "whole", TOLD)
+    workers = "-n", "2"
+    assert found(killed_and_whole(tmp_path, np.random.default_rng(6), 1, *workers)) == found(end(tmp_path / "whole"))
 
 
 @pytest.mark.slow
@@ -154,13 +161,11 @@ def test_a_stopped_run_leaves_a_page_that_marks_what_is_unfinished(folder, unint
 
 @pytest.mark.parametrize(("kibibytes", "lost"), [(3, ".jsonl"), (20, "ledger.json")])
 def test_where_there_is_no_room_the_run_stops_and_goes_on_later(folder, uninterrupted, kibibytes, lost):
-    limit = f"import resource, pytest; resource.setrlimit(resource.RLIMIT_FSIZE, ({1024 * kibibytes},) * 2)"
-    command = [sys.executable, "-c", f"{limit}; raise SystemExit(pytest.main())", *OPTIONS]
-    stopped = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert stopped.returncode == pytest.ExitCode.INTERRUPTED, stopped.stdout
-    assert f"{lost} cannot be written (File too large): make room for it, and the same command" in stopped.stdout
-    assert "evidence.html cannot be written (File too large)" in stopped.stdout
-    assert "Traceback" not in stopped.stdout + stopped.stderr
+    assert start(folder, most=1024 * kibibytes).wait() == pytest.ExitCode.INTERRUPTED
+    printed = (folder / "printed.txt").read_text()
+    assert f"{lost} cannot be written (File too large): make room for it, and the same command" in printed
+    assert "evidence.html cannot be written (File too large)" in printed
+    assert "Traceback" not in printed
     assert not list(folder.glob("reports/*/evidence.html"))
     assert the_ledger(folder)[1]["run"]["finished"] is None
     assert found(end(folder)) == uninterrupted

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import jsonschema
 import pytest
+from forked import Forked
 from xdist.scheduler import EachScheduling, LoadScheduling
 
 from optim_hunter.scheduling import ModelScheduling, SchedulingByContent, model_of, scheduling
@@ -18,12 +19,11 @@ from optim_hunter import Claim, Condition, Protocol, Verdict, claim
 from optim_hunter.tasks.regression import RegressionTask
 
 def define(name):
-    models = ("planted:kernel-regression", "planted:output-head")
-    protocol = Protocol("published", RegressionTask(examples=6), models=models)
+    protocol = Protocol("published", RegressionTask(examples=EXAMPLES), models=MODELS)
     return claim(Claim(
         id=f"mine/{name}", statement="It holds.", source="a test", family="mine", needs={"answer"}, seeds="0-20",
         conditions=(Condition("gain", "a number", "units", 1.0),), protocols=(protocol,),
-        controls={"planted:kernel-regression-twin": Verdict.SUPPORTED}, control_seeds="0-20"))
+        controls={CONTROL: Verdict.SUPPORTED}, control_seeds="0-20"))
 
 def gain(observation):
     return len(observation.shown["answer"].text) % 3 + (observation.episode.seed % 7) / 10
@@ -40,32 +40,39 @@ def test_two(observation):
 EXPECTED = """
 [[expected]]
 claim = "mine/one"
-model = "planted:kernel-regression"
+model = "{}"
 protocol = "published"
 verdict = "supported"
 """
 
 
-def evidence(pytester, folder, *arguments):
-    options = ("-p", "no:cacheprovider", "-q", "--claims-store=none", "--claims-out", folder)
-    pytester.runpytest_subprocess(*options, *arguments)
-    ledger = json.loads((pytester.path / folder / "ledger.json").read_text())
+def evidence(folder, name, *arguments):
+    options = ("-p", "no:cacheprovider", "-q", "--claims-store=none", "--claims-out", name)
+    Forked((*options, *arguments), folder, folder / "printed.txt").wait()
+    ledger = json.loads((folder / name / "ledger.json").read_text())
     jsonschema.validate(ledger, SCHEMA)
     return ledger
 
 
-@pytest.mark.parametrize("selection", [(), ("-k", "verdict")], ids=["all", "verdicts"])
-def test_two_workers_write_the_same_ledger_and_measure_nothing_twice(pytester, selection):
-    pytester.makepyfile(test_mine=CLAIMS)
-    pytester.path.joinpath("expected.toml").write_text(EXPECTED)
-    alone = evidence(pytester, "alone", *selection)
-    both = evidence(pytester, "both", *selection, "-n", "2")
+RUN = (6, ("planted:kernel-regression", "planted:output-head"), "planted:kernel-regression-twin")
+TOLD = (50, ("recorded:llama-3.1-8b", "synthetic:two-error-groups"), "synthetic:extreme-output")
+"""Examples, models and control; of models that are run, and of others, which are quick."""
+
+
+@pytest.mark.parametrize(("of", "selection"), [(RUN, ()), (TOLD, ("-k", "verdict"))], ids=["all", "verdicts"])
+def test_two_workers_write_the_same_ledger_and_measure_nothing_twice(tmp_path, of, selection):
+    names = "\n".join(f"{name} = {value!r}" for name, value in zip(("EXAMPLES", "MODELS", "CONTROL"), of, strict=True))
+    (tmp_path / "test_mine.py").write_text(names + CLAIMS)
+    (tmp_path / "expected.toml").write_text(EXPECTED.format(of[1][0]))
+    alone = evidence(tmp_path, "alone", *selection)
+    both = evidence(tmp_path, "both", *selection, "-n", "2")
     assert both["claims"] == alone["claims"]
     assert "supported" in {entry["expected"] for entry in both["claims"]}
     assert both.get("exchanges") == alone.get("exchanges")
     assert both["run"]["work"] == alone["run"]["work"]
-    assert all(work["tokens_run"] > 0 for work in alone["run"]["work"].values())
-    assert len(alone["run"]["work"]) == 3
+    if of is RUN:
+        assert all(work["tokens_run"] > 0 for work in alone["run"]["work"].values())
+        assert len(alone["run"]["work"]) == 3
 
 
 @pytest.mark.parametrize(
