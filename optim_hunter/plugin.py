@@ -27,6 +27,10 @@ from optim_hunter.workers import FOLDER, PLAN, WorkersPlugin, exchange_of, heard
 __all__ = ["observation", "pytest_addoption", "pytest_configure"]
 
 UNUSED = "{}: no selected claim runs on it"
+NO_NETWORK = (
+    "needs a one-layer model of this corpus: train one (optim-hunter train) and name it with "
+    "--claims-model one-layer:FOLDER"
+)
 CONTROL = "{} is a control of {}: it runs at its own seeds"
 
 
@@ -249,6 +253,15 @@ class ClaimsPlugin:
 
             if not torch.cuda.is_available():
                 pytest.skip("needs a GPU, and torch finds none here")
+
+    @pytest.hookimpl(tryfirst=True, specname="pytest_runtest_setup")
+    def pytest_skip_without_network(self, item: pytest.Item) -> None:
+        """Skip what is asked of the packaged one-layer model on another corpus, unless it was chosen."""
+        case, _ = case_of(item)
+        if case is None or case.model != models.PACKAGED_ONE_LAYER or case.model in self.models:
+            return
+        if self.corpus_sha256 != packaged_record()["text_sha256"]:
+            pytest.skip(NO_NETWORK)
 
     @pytest.hookimpl(tryfirst=True, specname="pytest_runtest_setup")
     def pytest_skip_settled(self, item: pytest.Item) -> None:

@@ -74,6 +74,9 @@ LLAMA_INSTRUCT = Hub(
     "meta-llama/Llama-3.1-8B-Instruct", "0e9e39f249a16976918f6564b8830bc894c89659", "Llama 3.1 Community License"
 )
 
+PACKAGED_ONE_LAYER = "one-layer"
+"""Trained on the packaged corpus: of another one it knows no token."""
+
 ENTRIES: Mapping[str, Entry] = {
     "smollm2-135m": Entry(sources=(SMOLLM2,)),
     "trained-toy": Entry(
@@ -85,7 +88,7 @@ ENTRIES: Mapping[str, Entry] = {
     "llama-3.1-8b-instruct": Entry(marker="gpu", sources=(LLAMA_INSTRUCT,), configuration="llama31_8b_config.json"),
     "recorded:llama-3.1-8b": Entry(kind="recorded", recorded="recorded_llama31_friedman2.json"),
     "linear": Entry(kind="linear"),
-    "one-layer": Entry(kind="one-layer"),
+    PACKAGED_ONE_LAYER: Entry(kind="one-layer"),
     "rule-book": Entry(kind="rule-book"),
     "planted:base-rate": Entry(planted=True),
     "planted:base-rate-twin": Entry(planted=True),
