@@ -75,6 +75,11 @@ class Case:
         return not isinstance(self.protocol.task, RegressionTask)
 
     @property
+    def shares_passes(self) -> str:
+        """What it shares passes with: all that is asked of this model's prompts, or of the stories that it is shown."""
+        return f"{self.model} on {'stories' if self.reads_corpus else 'prompts'}"
+
+    @property
     def is_reanalysis(self) -> bool:
         """Whether the paper looked at this model on one of these seeds."""
         seen = set(parse_seeds(self.claim.seen_seeds)) if self.claim.seen_seeds else set()

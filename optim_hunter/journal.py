@@ -27,8 +27,8 @@ class JournalLost(Exception):
 class Journal:
     """Lines of JSON, in one file a process: nobody writes into the file of another.
 
-    A model is held by one process at a time, so that no two measure the same. The operating system lets go of what a
-    killed process held; a line that it had not finished is none.
+    What shares passes is held by one process at a time, so that no two measure the same. The operating system lets go
+    of what a killed process held; a line that it had not finished is none.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -56,18 +56,18 @@ class Journal:
         """The lines of other processes, living or dead, that were not read yet."""
         return self._reader.new_records()
 
-    def hold(self, model: str) -> bool:
-        """Let go of the model held before, and wait until no other process measures this one; False if it was held."""
-        if self._held is not None and self._held[0] == model:
+    def hold(self, passes: str) -> bool:
+        """Let go of the passes held before, and wait until no other process makes these; False if they were held."""
+        if self._held is not None and self._held[0] == passes:
             return False
         self.let_go()
-        lock = (self.folder / f"{hashlib.sha256(model.encode()).hexdigest()[:16]}.lock").open("w")
+        lock = (self.folder / f"{hashlib.sha256(passes.encode()).hexdigest()[:16]}.lock").open("w")
         fcntl.flock(lock, fcntl.LOCK_EX)
-        self._held = model, lock
+        self._held = passes, lock
         return True
 
     def let_go(self, but: str | None = None) -> None:
-        """Let others measure the model that is held, unless it is this one."""
+        """Let others make the passes that are held, unless they are these."""
         if self._held is not None and self._held[0] != but:
             self._held[1].close()
             self._held = None

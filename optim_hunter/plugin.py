@@ -231,10 +231,10 @@ class ClaimsPlugin:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, Any, Any]:
-        """Before its first claim let a worker find the folder of the run; after it, let others have another model.
+        """Before its first claim let a worker find the folder of the run; after it, let others have the next.
 
-        By now the controller has opened that folder. A worker that keeps a model while it waits for work would keep
-        those waiting whose verdicts rest on it.
+        By now the controller has opened that folder. A worker that keeps a model's prompts while it waits for work
+        would keep those waiting whose verdicts rest on them.
         """
         exchange = exchange_of(self.config)
         if exchange is not None and self.run is not None and self.run.journal is None and case_of(item)[0] is not None:
@@ -242,7 +242,7 @@ class ClaimsPlugin:
         ended = yield
         if self.run is not None and self.run.journal is not None:
             following = case_of(nextitem)[0] if nextitem is not None else None
-            self.run.journal.let_go(but=following.model if following is not None else None)
+            self.run.journal.let_go(but=following.shares_passes if following is not None else None)
         return ended
 
     @pytest.hookimpl(tryfirst=True, specname="pytest_runtest_setup")

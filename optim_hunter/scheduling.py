@@ -1,4 +1,4 @@
-"""Which worker of pytest-xdist runs which items: claims model by model, ordinary tests as `--dist` says."""
+"""Which worker of pytest-xdist runs which items: claims by folder and model, ordinary tests as `--dist` says."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ def model_of(item_id: str) -> str | None:
 
 
 class ModelScheduling(LoadScopeScheduling):  # type: ignore[misc]
-    """All items of one model go to one worker, in the order in which they were collected: verdicts after their seeds.
+    """All items of one model in one folder go to one worker, as they were collected: verdicts after their seeds.
 
-    So a model is open in one worker, and each pass is run once. Models with the most items start first. What a verdict
-    needs of other models, its controls, it reads in the run's folder (`journal.py`), or measures.
+    Claims of one folder share passes, which are run once; prompts and stories, in folders of their own, share none, and
+    two workers may each have the model open. What has the most items starts first. What a verdict needs of other
+    models, its controls, it reads in the run's folder (`journal.py`), or measures.
     """
 
     def __init__(self, config: pytest.Config, log: Any = None) -> None:
@@ -37,7 +38,7 @@ class ModelScheduling(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         model = model_of(nodeid)
         if model is not None:
-            return f"model {model}"
+            return f"model {model} in {nodeid.split('::')[0].rpartition('/')[0]}"
         return self._ordinary._split_scope(nodeid) if self._ordinary else nodeid
 
 

@@ -129,6 +129,11 @@ def test_a_model_is_measured_by_one_worker_verdicts_last_and_the_longest_first(p
     assert two == other
 
 
+def test_a_model_s_claims_in_another_folder_may_go_to_another_worker(pytester):
+    prompts, stories = ([f"{folder}/{item}" for item in seeds("m", 9)] for folder in ("prompts", "stories"))
+    assert distributed(pytester, [*prompts, *stories])[1] == [prompts, stories]
+
+
 @pytest.mark.parametrize(("dist", "together"), [("load", False), ("loadfile", True)])
 def test_ordinary_tests_beside_claims_stay_together_where_that_was_asked_for(pytester, dist, together):
     ordinary = [f"b.py::test_{number}" for number in range(4)]
