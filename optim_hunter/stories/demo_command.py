@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from optim_hunter.stories.arguments import add_corpus, add_store
+
 DESCRIPTION = """\
 Write a page on which the linear models of word groups can be explored: weights of a token at a position,
 tokens with similar weights, held-out examples, and the words that a typed sentence makes likely.
@@ -26,9 +28,7 @@ def add_demo_command(parser: argparse.ArgumentParser) -> None:
     """The arguments of `optim-hunter demo`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description, parser.epilog = DESCRIPTION, EXAMPLES
-    parser.add_argument(
-        "--corpus", metavar="FILE", help=".txt or .gz, <|endoftext|> between stories (default: the packaged corpus)"
-    )
+    add_corpus(parser)
     parser.add_argument(
         "--group", nargs="+", metavar="NAME", default=[],
         help="groups by name, or words with commas between: and,but,so (default: all ten that have a name)",
@@ -44,9 +44,7 @@ def add_demo_command(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--out", type=Path, default=Path("stories.html"), metavar="FILE", help="the page (default: %(default)s)"
     )
-    parser.add_argument(
-        "--store", metavar="FOLDER", help="where fits are kept between runs, or none (default: the one in the cache)"
-    )
+    add_store(parser)
     parser.set_defaults(run=_run)
 
 
