@@ -42,7 +42,10 @@ class PlantedCommas:
     def corpus(self, name: str) -> Corpus:
         """Clauses of which half have a cue; 90 % of these, and of the others 10 %, end in the mark."""
         generator = np.random.default_rng(SEED)
-        clauses = [self._clause(generator) for _ in range(self.stories * CLAUSES)]
+        drawn = [(self._clause(generator), generator.random()) for _ in range(self.stories * CLAUSES)]
+        said = np.exp(self.log_probabilities([(clause, 0) for clause, _ in drawn], CONJUNCTIONS))
+        below = np.cumsum(said / said.sum(1, keepdims=True), axis=1) <= np.array([[share] for _, share in drawn])
+        clauses = [clause + CONJUNCTIONS[word] for (clause, _), word in zip(drawn, below.sum(1), strict=True)]
         stories = [" ".join(clauses[first : first + CLAUSES]) + " home." for first in range(0, len(clauses), CLAUSES)]
         return corpus_of(name, f"\n{SEPARATOR}\n".join(stories), self.note)
 
@@ -56,14 +59,13 @@ class PlantedCommas:
         return np.log(np.where(favoured[:, None], certain, 1 / len(group)))
 
     def _clause(self, generator: np.random.Generator) -> str:
-        words = generator.choice(WORDS, size=generator.integers(SHORTEST, LONGEST, endpoint=True)).tolist()
+        length = generator.integers(SHORTEST, LONGEST, endpoint=True)
+        words = [WORDS[word] for word in generator.integers(len(WORDS), size=length)]
         cued = generator.random() < 1 / 2
         if cued:
-            words[-1 - int(generator.integers(CUE_REACH))] = str(generator.choice(CUES))
+            words[-1 - int(generator.integers(CUE_REACH))] = CUES[generator.integers(len(CUES))]
         marked = generator.random() < (BESIDE if cued else 1 - BESIDE)
-        text = " ".join(words) + self.mark * bool(marked)
-        said = np.exp(self.log_probabilities([(text, 0)], CONJUNCTIONS))[0]
-        return text + str(generator.choice(CONJUNCTIONS, p=said / said.sum()))
+        return " ".join(words) + self.mark * bool(marked)
 
 
 @dataclass(frozen=True)
