@@ -12,6 +12,7 @@ from optim_hunter.cli import COMMANDS
 from optim_hunter.observe.versions import (
     FIT_SOURCES,
     LAST_TOKENS_SOURCES,
+    NETWORK_SOURCES,
     PASS_SOURCES,
     PATH_SOURCES,
     REGRESSORS_SOURCES,
@@ -90,6 +91,7 @@ def test_imports_run_one_way():
         pytest.param(("observe/regression.py", "observe/kept.py"), PASS_SOURCES, REGRESSORS_SOURCES, id="pass"),
         pytest.param(("observe/stories.py",), FIT_SOURCES, (), id="fit"),
         pytest.param(("observe/choices.py",), PATH_SOURCES, (), id="path"),
+        pytest.param(("observe/one_layer.py", "observe/kept_seeds.py"), NETWORK_SOURCES, (), id="network"),
         pytest.param(("observe/last_tokens.py",), LAST_TOKENS_SOURCES, (), id="last tokens"),
         # Texts and words are in the key.
         pytest.param(("observe/next_words.py",), WORDS_SOURCES, (), id="words"),

@@ -84,6 +84,46 @@ WORDS_SOURCES = (
     "tasks/templates.py",
 )
 LAST_TOKENS_SOURCES = ("observe/last_tokens.py", "tasks/corpus.py", "tasks/stories.py")
+NETWORK_SOURCES = (
+    "models/hashed_folder.py",
+    "models/language.py",
+    "models/linear_kernels.py",
+    "models/linear_path.py",
+    "models/linear_problem.py",
+    "models/linear_solver.py",
+    "models/loading.py",
+    "models/one_layer.py",
+    "models/one_layer_parts.py",
+    "observe/agreement.py",
+    "observe/attend.py",
+    "observe/attribution.py",
+    "observe/checks.py",
+    "observe/choices.py",
+    "observe/choices_language.py",
+    "observe/engine.py",
+    "observe/instruments.py",
+    "observe/kept_seeds.py",
+    "observe/layouts.py",
+    "observe/logits.py",
+    "observe/memory.py",
+    "observe/next_words.py",
+    "observe/norms.py",
+    "observe/observation.py",
+    "observe/one_layer.py",
+    "observe/replaced.py",
+    "observe/rule_replacements.py",
+    "observe/streams.py",
+    "observe/sums.py",
+    "tasks/answers.py",
+    "tasks/corpus.py",
+    "tasks/datasets.py",
+    "tasks/held_out.py",
+    "tasks/network.py",
+    "tasks/regression.py",
+    "tasks/rules.py",
+    "tasks/stories.py",
+    "tasks/templates.py",
+)
 REGRESSORS_SOURCES = ("observe/predictions.py", "tasks/estimators.py", "tasks/regressors.py", "tasks/solvers.py")
 
 
@@ -122,6 +162,11 @@ def path_engine() -> str:
 def words_engine() -> str:
     """The version of the code that asks language models for the probabilities of words."""
     return engine_version(WORDS_SOURCES, ("torch", "transformers", "tokenizers", "numpy"))
+
+
+def network_engine() -> str:
+    """The version of the code that asks one-layer models and their rule books about held-out stories."""
+    return engine_version(NETWORK_SOURCES, ("torch", "numba", "numpy", "scipy", "tokenizers"))
 
 
 def regressors_engine() -> str:

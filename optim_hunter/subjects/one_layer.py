@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from optim_hunter.models.registry import ONE_LAYER
 from optim_hunter.observe.store import Store
@@ -16,15 +16,10 @@ from optim_hunter.tasks.network import AblatedPartTask, RuleTask
 if TYPE_CHECKING:
     from optim_hunter.models.one_layer import OneLayerModel
     from optim_hunter.models.planted_network import PlantedNetwork
-    from optim_hunter.observe.one_layer import OneLayerChooser
+    from optim_hunter.observe.kept_seeds import KeptSeeds
+    from optim_hunter.observe.one_layer import OneLayerChooser, PartAblater, RuleWatcher, WindowReplacer
     from optim_hunter.tasks.corpus import Corpus
     from optim_hunter.tasks.rules import RuleBook
-
-
-class Shows(Protocol):
-    """Shows a seed of one task."""
-
-    def observe(self, seed: int | None) -> Any: ...
 
 
 class OneLayerSubject:
@@ -33,7 +28,7 @@ class OneLayerSubject:
     def __init__(self, name: str, options: Options, store: Store | None) -> None:
         self._name, self._source, self._store = name, options.corpus, store
         self._choosers: dict[ChoiceTask, OneLayerChooser] = {}
-        self._shown: dict[ChoiceTask, Shows] = {}
+        self._shown: dict[ChoiceTask, KeptSeeds] = {}
 
     def precheck(self, task: ChoiceTask, seeds: Sequence[int]) -> None:
         linear = self._chooser(task).linear
@@ -50,25 +45,26 @@ class OneLayerSubject:
 
     def describe(self, task: ChoiceTask) -> dict[str, Any]:
         fits = [chooser.linear for chooser in self._choosers.values()]
-        work = {"fits": sum(fit.fits for fit in fits), "from_store": sum(fit.taken for fit in fits)}
+        taken = sum(fit.taken for fit in fits) + sum(shown.taken for shown in self._shown.values())
+        work = {"fits": sum(fit.fits for fit in fits), "from_store": taken}
         linear = self._chooser(task).linear
         corpus = linear.corpus.described | linear.provenance()
         return {"source_of_model": None, "device": "cpu", "dtype": "float32", "corpus": corpus, "work": work}
 
     def _chooser(self, task: ChoiceTask) -> OneLayerChooser:
         from optim_hunter.observe.choices import LinearChooser
-        from optim_hunter.observe.one_layer import OneLayerChooser, PartAblater, RuleWatcher, WindowReplacer
+        from optim_hunter.observe.kept_seeds import KeptSeeds, network_key
+        from optim_hunter.observe.one_layer import OneLayerChooser
+        from optim_hunter.tasks.rule_files import written
 
         if task not in self._choosers:
             corpus, model, book = self._made(task)
             chooser = OneLayerChooser(LinearChooser(corpus, task, self._store), model, book)
-            self._choosers[task] = self._shown[task] = chooser
-            if isinstance(task, AblatedPartTask):
-                self._shown[task] = PartAblater(chooser, task)
-            elif isinstance(task, ReplacedTokenTask):
-                self._shown[task] = WindowReplacer(chooser, task)
-            elif isinstance(task, RuleTask):
-                self._shown[task] = RuleWatcher(chooser, task)
+            text = written(chooser.book) if isinstance(task, RuleTask) or "rules" in task.views else ""
+            self._choosers[task] = chooser
+            self._shown[task] = KeptSeeds(
+                self._store, network_key(model, corpus, task, text), _asks(chooser, task).observe
+            )
         return self._choosers[task]
 
     def _made(self, task: ChoiceTask) -> tuple[Corpus, OneLayerModel, Callable[[], RuleBook]]:
@@ -85,6 +81,19 @@ class OneLayerSubject:
             model,
             lambda: read_rule_book_of_group(name_of_group(task.group), model.tokenizer),
         )
+
+
+def _asks(chooser: OneLayerChooser, task: ChoiceTask) -> OneLayerChooser | PartAblater | WindowReplacer | RuleWatcher:
+    """Who asks the network what the task is about."""
+    from optim_hunter.observe.one_layer import PartAblater, RuleWatcher, WindowReplacer
+
+    if isinstance(task, AblatedPartTask):
+        return PartAblater(chooser, task)
+    if isinstance(task, ReplacedTokenTask):
+        return WindowReplacer(chooser, task)
+    if isinstance(task, RuleTask):
+        return RuleWatcher(chooser, task)
+    return chooser
 
 
 class PlantedNetworkSubject(OneLayerSubject):
