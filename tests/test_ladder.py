@@ -30,8 +30,8 @@ def quick(tmp_path, monkeypatch):
     """Short trainings, in a folder and cache of their own."""
     monkeypatch.setenv("OPTIM_HUNTER_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(ladder, "make_training", lambda out, corpus, seed, _, without: make_training(
-        out, corpus, seed, 0.2, without))  # fmt: skip
+    monkeypatch.setattr(ladder, "make_training", lambda out, corpus, seed, _, without, weight: make_training(
+        out, corpus, seed, 0.2, without, weight))  # fmt: skip
     monkeypatch.setattr(ladder, "fit_tokens_linear", partial(fit_tokens_linear, epochs=0.5))
 
 

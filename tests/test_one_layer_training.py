@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ SPLIT = split_stories(CORPUS.stories)
 EXAMPLES = next_tokens(TOKENIZER, CORPUS, SPLIT.fitting, 16)
 HELD_OUT = next_tokens(TOKENIZER, CORPUS, SPLIT.held_out, 16)
 SHAPE = OneLayerShape(TOKENIZER.get_vocab_size(), width=32, heads=2, neurons=32)
-RECIPE = Recipe(epochs=2, batch=256)
+RECIPE = Recipe(epochs=2, batch=256, group_weight=0.0)
 SHORT = ["--epochs", "0.9"]
 KILLED = """
 import sys
@@ -104,6 +104,37 @@ def test_a_tiny_model_learns_the_rule_of_planted_stories_by_attention():
     assert other == pytest.approx(0.2, abs=0.07)
 
 
+def conjunction_losses(model, windows, following):
+    """Nats among the conjunctions where one of them came, by hand."""
+    words = word_tokens(TOKENIZER, CONJUNCTIONS)
+    came = np.isin(following, words)
+    said = np.exp(log_probabilities(model, windows[came]))
+    return -np.log(said[np.arange(came.sum()), following[came]] / said[:, words].sum(1))
+
+
+def test_the_group_weight_counts_which_conjunction_came():
+    """No other group's words are all tokens of the planted stories: the first step's gradient is that of the sum."""
+    batch = slice(0, 256)
+    weighted, plain = new_training(replace(RECIPE, group_weight=3.0)), new_training()
+    assert [words.tolist() for words in weighted._groups] == [word_tokens(TOKENIZER, CONJUNCTIONS).tolist()]
+    order = np.random.default_rng([0, 0]).permutation(len(EXAMPLES.places))[batch]
+    windows, following = EXAMPLES.windows(order), EXAMPLES.following(order)
+    model = plain.model
+    with torch.no_grad():
+        model.embedding.copy_(plain._embedding())
+    said = model(torch.as_tensor(windows)).log_softmax(-1)
+    words = torch.as_tensor(word_tokens(TOKENIZER, CONJUNCTIONS))
+    came = torch.isin(torch.as_tensor(following), words)
+    picked = said[torch.arange(len(following)), torch.as_tensor(following)]
+    among = (said[came][:, words].logsumexp(1) - picked[came]).sum() / len(following)
+    np.testing.assert_allclose(
+        among.item(), conjunction_losses(model, windows, following).sum() / len(following), rtol=1e-5
+    )
+    (-picked.mean() + 3 * among).backward()
+    weighted.advance()
+    torch.testing.assert_close(weighted.model.unembedding.grad, model.unembedding.grad, atol=1e-6, rtol=1e-4)
+
+
 def test_without_attention_it_cannot_see_the_mark():
     marked, other = shares_of_but(finished(new_training(shape=replace(SHAPE, attention=False))))
     assert marked == pytest.approx(other, abs=0.03)
@@ -171,6 +202,7 @@ def test_the_folder_holds_the_model_and_its_record(trained):
     assert stated["mean"] == pytest.approx(losses(model, HELD_OUT).mean(), abs=1e-3)
     assert stated["low"] < stated["mean"] < stated["high"]
     assert model.record["corpus"]["sha256"] == CORPUS.sha256
+    assert model.record["question"]["recipe"] == {**asdict(Recipe()), "epochs": 0.9, "betas": [*Recipe().betas]}
     assert model.record["parts"]["fitting"] == {"stories": len(SPLIT.fitting), "tokens": len(EXAMPLES.places)}
 
 
@@ -268,6 +300,7 @@ def test_a_folder_of_something_else_is_refused_and_left(corpus, tmp_path, capsys
     [
         (["--seed", "-1"], "--seed -1: give 0 or more"),
         (["--epochs", "0"], "--epochs 0: give a number above 0"),
+        (["--group-weight", "-1"], "--group-weight -1: give 0 or more"),
         (["--epochs", "nan"], "--epochs nan: give a number above 0"),
         (["--corpus", "nowhere.txt"], "there is no such file"),
         (["--out", "/proc/model"], "cannot be written"),

@@ -60,14 +60,16 @@ class _Asked:
     told: FitProgress
 
 
-def make_training(out: Path, corpus: str | None, seed: int, epochs: float | None, without: str | None) -> str:
+def make_training(
+    out: Path, corpus: str | None, seed: int, epochs: float, without: str | None, group_weight: float
+) -> str:
     """Train a model, write it to `out` and return the summary to be printed; progress goes to stderr.
 
     Raises:
         UserError: a corpus, number or folder that cannot be used.
         KeyboardInterrupt: with what to say; what was kept goes on.
     """
-    recipe = _recipe(seed, epochs)
+    recipe = _recipe(seed, epochs, group_weight)
     text = read_corpus(corpus)
     question = Question(text.sha256, () if without is None else (without,), recipe)
     with writing(out, OTHER):
@@ -82,14 +84,14 @@ def make_training(out: Path, corpus: str | None, seed: int, epochs: float | None
             raise KeyboardInterrupt(f"stopped at {told.step}: the same command goes on from what is kept") from None
 
 
-def _recipe(seed: int, epochs: float | None) -> Recipe:
+def _recipe(seed: int, epochs: float, group_weight: float) -> Recipe:
     if seed < 0:
         raise UserError(f"--seed {seed}: give 0 or more")
-    if epochs is None:
-        return Recipe(seed)
     if not 0 < epochs < np.inf:
         raise UserError(f"--epochs {epochs:g}: give a number above 0")
-    return Recipe(seed, epochs)
+    if not 0 <= group_weight < np.inf:
+        raise UserError(f"--group-weight {group_weight:g}: give 0 or more")
+    return Recipe(seed, epochs, group_weight=group_weight)
 
 
 def _train(asked: _Asked) -> str:

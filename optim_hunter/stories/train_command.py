@@ -28,6 +28,7 @@ ends in the same weights.
 examples:
   optim-hunter train --out models/one-layer
   optim-hunter train --corpus stories.txt.gz --out models/other --seed 1
+  optim-hunter train --epochs 3 --group-weight 0 --out models/as-packaged
   optim-hunter train --out models/no-mlp --without mlp
 """
 
@@ -39,7 +40,14 @@ def add_train_command(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the model is written")
     add_corpus(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the first weights and the order (0)")
-    parser.add_argument("--epochs", type=float, metavar="X", help="how often each token is seen (default: 2)")
+    parser.add_argument(
+        "--epochs", type=float, default=2.0, metavar="X", help="how often each token is seen (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--group-weight", type=float, default=2.0, metavar="X",
+        help="how much more it counts which word of a group came, for each of the ten groups; 0 trains for the next "
+        "token alone (default: %(default)g)",
+    )  # fmt: skip
     parser.add_argument("--without", choices=("attention", "mlp"), help="train a model that lacks this part")
     parser.set_defaults(run=_run)
 
@@ -47,4 +55,4 @@ def add_train_command(parser: argparse.ArgumentParser) -> None:
 def _run(chosen: argparse.Namespace) -> str:
     from optim_hunter.stories.train import make_training
 
-    return make_training(chosen.out, chosen.corpus, chosen.seed, chosen.epochs, chosen.without)
+    return make_training(chosen.out, chosen.corpus, chosen.seed, chosen.epochs, chosen.without, chosen.group_weight)
