@@ -78,6 +78,13 @@ def test_all_rungs_answer_the_same_windows_and_a_second_command_makes_none_anew(
     assert capfd.readouterr().out == told.out
 
 
+def test_only_the_groups_that_were_named_are_asked(corpus, tmp_path, capfd):
+    assert climb(corpus, "--group", "but,so", "conjunctions", "but,so") == 0
+    assert {question for _, _, question in numbers(tmp_path)} == {ALL, "but,so", "conjunctions"}
+    assert climb(corpus, "--group", "but,so") == 2
+    assert "made holds the ladder of another corpus, of other groups or samples" in capfd.readouterr().err
+
+
 def test_a_stopped_command_goes_on_behind_the_rungs_that_it_made(corpus, monkeypatch, capfd):
     made = []
 
@@ -102,6 +109,7 @@ def test_a_stopped_command_goes_on_behind_the_rungs_that_it_made(corpus, monkeyp
     [
         (["--windows", "0"], "--windows 0: give 1 or more"),
         (["--positions", "-3"], "--positions -3: give 1 or more"),
+        (["--group", "conjunction"], "no word group 'conjunction'"),
         (["--models", "linear"], "--model linear is no language model"),
         (["--corpus", "nowhere.txt"], "corpus nowhere.txt: there is no such file"),
     ],
@@ -122,7 +130,7 @@ def test_nothing_is_written_over(corpus, tmp_path, capfd):
     assert "holds something that is no ladder (thesis.txt): name another folder" in capfd.readouterr().err
     (made / "question.json").write_text('{"corpus_sha256": "another"}', encoding="utf-8")
     assert climb(corpus) == 2
-    assert "the ladder of another corpus or of other samples" in capfd.readouterr().err
+    assert "the ladder of another corpus, of other groups or samples" in capfd.readouterr().err
     assert (made / "thesis.txt").read_text(encoding="utf-8") == "mine"
     assert sorted(path.name for path in made.iterdir()) == ["question.json", "thesis.txt"]
 

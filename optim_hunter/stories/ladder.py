@@ -58,6 +58,7 @@ class Asked:
 
     out: Path
     corpus: str | None
+    groups: tuple[str, ...]
     models: tuple[str, ...]
     windows: int
     positions: int
@@ -75,13 +76,15 @@ def make_ladder(asked: Asked) -> str:
         if getattr(asked, option) < 1:
             raise UserError(f"--{option} {getattr(asked, option)}: give 1 or more")
     models = tuple(map(language_model_name, asked.models))
+    groups = [word_group(name) for name in dict.fromkeys(asked.groups or WORD_GROUPS)]
     corpus = read_corpus(asked.corpus)
-    question = LadderQuestion(corpus.sha256, asked.windows, asked.positions)
+    names = tuple(group.name for group in groups)
+    question = LadderQuestion(corpus.sha256, names, asked.windows, asked.positions)
     require_folder(asked.out, question)
     console = Console(stderr=True)
     with FitProgress(console) as told:
         told.begin("tokenizer and windows")
-        material = Material(asked, corpus, open_store(asked.store), told)
+        material = Material(asked, groups, corpus, open_store(asked.store), told)
         beside = [material.open(name) for name in models]
     write_files(asked.out, {QUESTION: question.as_json})
     rungs = Rungs(asked.out, question)
@@ -113,15 +116,17 @@ class Material:
         UserError: a corpus without enough windows of any group.
     """
 
-    def __init__(self, asked: Asked, corpus: Corpus, store: Store | None, told: FitProgress) -> None:
+    def __init__(
+        self, asked: Asked, groups: Sequence[WordGroup], corpus: Corpus, store: Store | None, told: FitProgress
+    ) -> None:
         self.asked, self.corpus, self.store = asked, corpus, store
-        groups, wrong = open_choosers([word_group(name) for name in WORD_GROUPS], corpus, store)
+        opened, wrong = open_choosers(groups, corpus, store)
         for group, error in wrong.items():
             told.say(f"{group.name} is left out: {error}")
-        if not groups:
+        if not opened:
             raise UserError(str(next(iter(wrong.values()))))
-        self.groups: dict[WordGroup, LinearChooser] = groups
-        self.first = next(iter(groups.values()))
+        self.groups: dict[WordGroup, LinearChooser] = opened
+        self.first = next(iter(opened.values()))
         self.tokenizer = self.first.tokenizer
 
     @cached_property

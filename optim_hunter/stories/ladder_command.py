@@ -10,7 +10,7 @@ from optim_hunter.stories.arguments import add_corpus, add_store
 DESCRIPTION = """\
 What each piece of machinery is worth, in nats, on the same held-out windows of a corpus of stories: all tokens alike,
 how frequent each is, n-grams with Kneser-Ney smoothing, linear models, the one-layer model trained without its
-attention, without its MLP, and whole, for all next tokens and for each of ten word groups.
+attention, without its MLP, and whole, for all next tokens and for word groups.
 """
 
 EXAMPLES = """\
@@ -31,6 +31,10 @@ def add_ladder_command(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = DESCRIPTION, EXAMPLES
     add_corpus(parser)
     parser.add_argument(
+        "--group", nargs="+", metavar="NAME", default=[],
+        help="only these groups, by name, or words with commas between: and,but,so (default: all ten that have a name)",
+    )  # fmt: skip
+    parser.add_argument(
         "--models", nargs="+", metavar="NAME", default=[],
         help="also these language models of the registry, on the word groups, shown the same 16 tokens",
     )  # fmt: skip
@@ -50,5 +54,5 @@ def add_ladder_command(parser: argparse.ArgumentParser) -> None:
 def _run(chosen: argparse.Namespace) -> str:
     from optim_hunter.stories.ladder import Asked, make_ladder
 
-    asked = Asked(chosen.out, chosen.corpus, tuple(chosen.models), chosen.windows, chosen.positions, chosen.store)
-    return make_ladder(asked)
+    groups, models = tuple(chosen.group), tuple(chosen.models)
+    return make_ladder(Asked(chosen.out, chosen.corpus, groups, models, chosen.windows, chosen.positions, chosen.store))

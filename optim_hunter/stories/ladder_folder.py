@@ -33,9 +33,10 @@ SOURCES = (
 
 @dataclass(frozen=True)
 class LadderQuestion:
-    """What tells one ladder from another: the text of the corpus and the sizes of the samples."""
+    """What tells one ladder from another: the text of the corpus, the word groups and the sizes of the samples."""
 
     corpus_sha256: str
+    groups: tuple[str, ...]
     windows: int
     positions: int
 
@@ -56,8 +57,8 @@ def require_folder(folder: Path, question: LadderQuestion) -> None:
     there = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
     if there and QUESTION not in there:
         raise UserError(f"{folder} holds something that is no ladder ({there[0]}): {OTHER}")
-    if there and _read(folder / QUESTION) != asdict(question):
-        raise UserError(f"{folder} holds the ladder of another corpus or of other samples: {OTHER}")
+    if there and _read(folder / QUESTION) != json.loads(question.as_json):
+        raise UserError(f"{folder} holds the ladder of another corpus, of other groups or samples: {OTHER}")
     require_writable(folder, folder, OTHER)
 
 
