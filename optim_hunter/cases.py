@@ -75,8 +75,8 @@ class Case:
         return not isinstance(self.protocol.task, RegressionTask)
 
     @property
-    def shares_passes(self) -> str:
-        """What it shares passes with: all that is asked of this model's prompts, or of the stories that it is shown."""
+    def passes(self) -> str:
+        """A name for the passes that measure it: cases share it that share them; one process at a time makes them."""
         return f"{self.model} on {'stories' if self.reads_corpus else 'prompts'}"
 
     @property

@@ -32,7 +32,7 @@ COMMANDS: Mapping[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = 
     "ladder": (add_ladder_command, "tell what each piece of machinery is worth, in nats"),
     "train": (add_train_command, "train the one-layer model on a corpus of stories"),
     "tables": (add_tables_command, "read the one-layer model as tables"),
-    "store": (add_store_command, "list what passes and fits showed, or prune it"),
+    "store": (add_store_command, "list what earlier runs saw, or prune it"),
 }
 """Name → what adds its arguments and sets what runs, and its line of help."""
 

@@ -66,9 +66,9 @@ class Measurements:
     def lacks(self, case: Case, seed: int | None) -> bool:
         """Whether a number, or with None the values on the whole corpus, is still to be measured.
 
-        If so, no other process measures what shares its passes from now on, until something else is asked for.
+        If so, no other process makes the passes of this case until others are asked for.
         """
-        if not self._knows(case, seed) and self.journal is not None and self.journal.hold(case.shares_passes):
+        if not self._knows(case, seed) and self.journal is not None and self.journal.hold(case.passes):
             for record in self.journal.others():
                 self._take(record)
         return not self._knows(case, seed)

@@ -22,15 +22,14 @@ from optim_hunter.registration import Expectation, Registrations, read_registrat
 from optim_hunter.reporting import ReportingPlugin, annotate
 from optim_hunter.stats.pooled import check_statistics
 from optim_hunter.tasks.corpus import check_corpus, packaged_record, read_corpus
+from optim_hunter.tasks.network import TRAIN_ONE, RuleTask
 from optim_hunter.workers import FOLDER, PLAN, WorkersPlugin, exchange_of, heard, tell
 
 __all__ = ["observation", "pytest_addoption", "pytest_configure"]
 
 UNUSED = "{}: no selected claim runs on it"
-NO_NETWORK = (
-    "needs a one-layer model of this corpus: train one (optim-hunter train) and name it with "
-    "--claims-model one-layer:FOLDER"
-)
+OTHER_BOOK = "the rule is of the packaged book, which is about the packaged corpus"
+OTHER_CORPUS = f"the packaged one-layer model is of another corpus: {TRAIN_ONE}"
 CONTROL = "{} is a control of {}: it runs at its own seeds"
 
 
@@ -242,7 +241,7 @@ class ClaimsPlugin:
         ended = yield
         if self.run is not None and self.run.journal is not None:
             following = case_of(nextitem)[0] if nextitem is not None else None
-            self.run.journal.let_go(but=following.shares_passes if following is not None else None)
+            self.run.journal.let_go(but=following.passes if following is not None else None)
         return ended
 
     @pytest.hookimpl(tryfirst=True, specname="pytest_runtest_setup")
@@ -255,13 +254,15 @@ class ClaimsPlugin:
                 pytest.skip("needs a GPU, and torch finds none here")
 
     @pytest.hookimpl(tryfirst=True, specname="pytest_runtest_setup")
-    def pytest_skip_without_network(self, item: pytest.Item) -> None:
-        """Skip what is asked of the packaged one-layer model on another corpus, unless it was chosen."""
+    def pytest_skip_on_another_corpus(self, item: pytest.Item) -> None:
+        """On another corpus skip rules of the packaged book, and the packaged one-layer model unless it was chosen."""
         case, _ = case_of(item)
-        if case is None or case.model != models.PACKAGED_ONE_LAYER or case.model in self.models:
+        if case is None or case.is_control or models.kind(case.model) != "one-layer":
             return
-        if self.corpus_sha256 != packaged_record()["text_sha256"]:
-            pytest.skip(NO_NETWORK)
+        about_rule = isinstance(case.protocol.task, RuleTask)
+        packaged = case.model == models.PACKAGED_ONE_LAYER and case.model not in self.models
+        if (about_rule or packaged) and self.corpus_sha256 != packaged_record()["text_sha256"]:
+            pytest.skip(OTHER_BOOK if about_rule else OTHER_CORPUS)
 
     @pytest.hookimpl(tryfirst=True, specname="pytest_runtest_setup")
     def pytest_skip_settled(self, item: pytest.Item) -> None:

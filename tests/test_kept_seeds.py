@@ -73,6 +73,13 @@ def test_why_a_seed_has_no_value_is_kept(tmp_path, monkeypatch):
     assert reasons == ["no word of the group after ' zob' in the stories of this seed"] * 2
 
 
+def with_heads(model, heads):
+    """The same weights, read by so many heads."""
+    other = OneLayerModel(replace(model.shape, heads=heads), model.tokenizer, torch.Generator().manual_seed(0))
+    other.load_state_dict(model.state_dict())
+    return other
+
+
 def test_whatever_changes_what_is_shown_changes_the_key():
     task = TASKS["choices"]
     corpus, model = planted_network(NAME, task.group)
@@ -80,6 +87,7 @@ def test_whatever_changes_what_is_shown_changes_the_key():
     keys = [
         network_key(model, corpus, task, ""),
         network_key(other, corpus, task, ""),
+        network_key(with_heads(model, 2), corpus, task, ""),
         network_key(model, replace(corpus, sha256="other"), task, ""),
         network_key(model, corpus, replace(task, stories_per_seed=3), ""),
         network_key(model, corpus, TASKS["ablated"], ""),

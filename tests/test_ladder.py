@@ -1,6 +1,7 @@
 """The ladder: its rungs on the same windows, what is kept of a stopped command, and what is refused."""
 
 import csv
+import json
 from functools import partial
 
 import numpy as np
@@ -70,6 +71,8 @@ def test_all_rungs_answer_the_same_windows_and_a_second_command_makes_none_anew(
         )
     told = capfd.readouterr()
     assert "pronouns is left out" in told.err
+    record = json.loads((tmp_path / "made" / "one-layer" / "training.json").read_text(encoding="utf-8"))
+    assert record["question"]["recipe"]["group_weight"] == 0, "as the packaged model"
     assert (tmp_path / "made" / "ladder.md").read_text(encoding="utf-8").count("| one-layer |") == 1
     assert "Content-Security-Policy" in (tmp_path / "made" / "ladder.html").read_text(encoding="utf-8")
 

@@ -116,7 +116,7 @@ def test_the_group_weight_counts_which_conjunction_came():
     """No other group's words are all tokens of the planted stories: the first step's gradient is that of the sum."""
     batch = slice(0, 256)
     weighted, plain = new_training(replace(RECIPE, group_weight=3.0)), new_training()
-    assert [words.tolist() for words in weighted._groups] == [word_tokens(TOKENIZER, CONJUNCTIONS).tolist()]
+    assert [words.tolist() for words in weighted._word_groups] == [word_tokens(TOKENIZER, CONJUNCTIONS).tolist()]
     order = np.random.default_rng([0, 0]).permutation(len(EXAMPLES.places))[batch]
     windows, following = EXAMPLES.windows(order), EXAMPLES.following(order)
     model = plain.model

@@ -9,7 +9,13 @@ import pytest
 from forked import Forked
 from xdist.scheduler import EachScheduling, LoadScheduling
 
+from optim_hunter.cases import Case
+from optim_hunter.claim import Claim, Condition, Protocol
+from optim_hunter.measurements import Measurements
 from optim_hunter.scheduling import ModelScheduling, SchedulingByContent, model_of, scheduling
+from optim_hunter.subjects.subject import Options
+from optim_hunter.tasks.held_out import ChoiceTask
+from optim_hunter.tasks.regression import RegressionTask
 
 pytest_plugins = ["pytester"]
 SCHEMA = json.loads((resources.files("optim_hunter.data") / "ledger.schema.json").read_text())
@@ -132,6 +138,18 @@ def test_a_model_is_measured_by_one_worker_verdicts_last_and_the_longest_first(p
 def test_a_model_s_claims_in_another_folder_may_go_to_another_worker(pytester):
     prompts, stories = ([f"{folder}/{item}" for item in seeds("m", 9)] for folder in ("prompts", "stories"))
     assert distributed(pytester, [*prompts, *stories])[1] == [prompts, stories]
+
+
+def test_a_model_s_prompts_and_stories_are_held_apart():
+    held = []
+    journal = SimpleNamespace(hold=lambda passes: held.append(passes) or False)
+    for task in (RegressionTask(examples=5), RegressionTask(examples=9), ChoiceTask()):
+        protocol = Protocol("corrected", task, ("m",))
+        claim = Claim(id="mine/a", statement="It holds.", source="a test", family="mine", needs={"answer"}, seeds="0",
+                      conditions=(Condition("gain", "a number", "units", 1.0),), protocols=(protocol,))  # fmt: skip
+        case = Case(claim, None, protocol, "m", (0,), True)
+        assert Measurements({case.key: case}, Options(), journal=journal).lacks(case, 0)
+    assert held[0] == held[1] != held[2]
 
 
 @pytest.mark.parametrize(("dist", "together"), [("load", False), ("loadfile", True)])

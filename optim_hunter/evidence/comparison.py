@@ -122,7 +122,8 @@ def _notes(before: Entry, after: Entry) -> Iterator[str]:
         yield f"other seeds: {seed_ranges(before['seeds'])}, then {seed_ranges(after['seeds'])}"
     if before["n"] != after["n"] and before["seeds"] == after["seeds"]:
         yield f"n {before['n']}, then {after['n']}"
-    if _weights(before) != _weights(after):
+    known = before["source_of_model"] and after["source_of_model"]
+    if known and _weights(before) != _weights(after):
         yield "the model has other weights"
     if before["candidate"] != after["candidate"]:
         yield f"another candidate: {_place(before)}, then {_place(after)}"
@@ -132,8 +133,7 @@ def _notes(before: Entry, after: Entry) -> Iterator[str]:
 
 
 def _weights(entry: Entry) -> tuple[Any, ...]:
-    source = entry["source_of_model"] or {}
-    return tuple(source.get(name) for name in ("source", "revision", "sha256"))
+    return tuple(entry["source_of_model"].get(name) for name in ("source", "revision", "sha256"))
 
 
 def _place(entry: Entry) -> str:

@@ -36,8 +36,9 @@ class Recipe:
     last to 0: a token that is rare at a position is then known from the others. `own_epsilon` lets a row of its own
     move in proportion to its gradient where that is small, instead of by a whole step each time its symbol occurs.
 
-    Where a word of one of the ten groups came, which of the group's five words it was counts `group_weight` times more:
-    what is minimised is the mean over windows of nats a token + `group_weight` · nats among the group's words.
+    What is minimised is the mean over windows of nats a token + `group_weight` · nats among the five words of each of
+    the ten word groups, where the token of one of them came, be it the beginning of a longer word; a group with a word
+    that is no single token of the corpus is left out.
     """
 
     seed: int = 0
@@ -69,16 +70,16 @@ class Training:
         self._names = dict(model.named_parameters()) | self._shared(model, torch.Generator().manual_seed(recipe.seed))
         self._optimiser = self._make_optimiser()
         self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
-        self._groups = list(_groups(model)) if recipe.group_weight else []
+        self._word_groups = list(_word_groups(model)) if recipe.group_weight else []
         self._set_bias()
 
     def advance(self) -> float:
-        """Make the next step and return the loss of its batch before it, in nats a token."""
+        """Make the next step and return the loss of its batch before it, in nats a token, without that of groups."""
         self._set_rates()
         windows, following = self._next_batch()
         said = functional_call(self.model, {"embedding": self._embedding()}, (windows,))
         loss = cross_entropy(said, following)
-        among = sum((_among(words, said, following) for words in self._groups), torch.zeros(()))
+        among = sum((_loss_among(words, said, following) for words in self._word_groups), torch.zeros(()))
         self._optimiser.zero_grad(set_to_none=True)
         (loss + self.recipe.group_weight * among).backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
@@ -161,17 +162,17 @@ class Training:
         return torch.optim.AdamW(groups, lr=0.0, betas=recipe.betas, eps=1e-10, weight_decay=0.0, fused=True)
 
 
-def _groups(model: OneLayerModel) -> Iterator[Int[Tensor, "word"]]:
-    """The tokens of each group of words; groups with a word that is no single token of the corpus are left out."""
+def _word_groups(model: OneLayerModel) -> Iterator[Int[Tensor, "word"]]:
+    """The tokens of each word group whose words are all single tokens of the model's tokenizer."""
     for group in WORD_GROUPS.values():
         with suppress(UserError):
             yield torch.as_tensor(word_tokens(model.tokenizer, group))
 
 
-def _among(
+def _loss_among(
     words: Int[Tensor, "word"], said: Float[Tensor, "window token"], following: Int[Tensor, "window"]
 ) -> Float[Tensor, ""]:
-    """What is lost where one of these words came, when it is chosen among them; nats, summed, a window of the batch."""
+    """Nats lost in choosing among these tokens where one of them came: their sum over all windows of the batch."""
     rows, came = (following[:, None] == words).nonzero(as_tuple=True)
     return cross_entropy(said[rows][:, words], came, reduction="sum") / len(following)
 

@@ -75,7 +75,7 @@ LLAMA_INSTRUCT = Hub(
 )
 
 PACKAGED_ONE_LAYER = "one-layer"
-"""Trained on the packaged corpus: of another one it knows no token."""
+"""The one-layer model of the packaged corpus; it is asked about no other, whose tokenizer differs."""
 
 ENTRIES: Mapping[str, Entry] = {
     "smollm2-135m": Entry(sources=(SMOLLM2,)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from typing import Any
@@ -69,14 +70,14 @@ class KeptSeeds:
 
 
 def network_key(model: OneLayerModel, corpus: Corpus, task: ChoiceTask, book: str) -> dict[str, Any]:
-    """What is shown of a seed depends on this and the seed; `book` is the text of a rule book, empty for none."""
-    weights = hashlib.sha256(model.tokenizer_sha256.encode())
+    """The store's key of a seed, but for the seed; `book` is the text of a rule book, empty where none is asked."""
+    digest = hashlib.sha256(json.dumps([model.tokenizer_sha256, asdict(model.shape)]).encode())
     for name, values in sorted(model.state_dict().items()):
-        weights.update(name.encode() + values.numpy().tobytes())
+        digest.update(name.encode() + values.numpy().tobytes())
     return {
         "kind": "network",
-        "model": corpus.name,
-        "weights": weights.hexdigest(),
+        "corpus": corpus.name,
+        "weights": digest.hexdigest(),
         "text": corpus.sha256,
         "task": [type(task).__name__, asdict(task)],
         "book": hashlib.sha256(book.encode()).hexdigest(),

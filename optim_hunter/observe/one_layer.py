@@ -23,7 +23,7 @@ from optim_hunter.observe.choices import ChoiceObservation, LinearChooser, with_
 from optim_hunter.observe.replaced import ReplacedTokenObservation, tokens_of_like_frequency
 from optim_hunter.observe.rule_replacements import RuleReplacer, direction_of
 from optim_hunter.tasks.held_out import ReplacedTokenTask
-from optim_hunter.tasks.network import AblatedPartTask, RuleTask
+from optim_hunter.tasks.network import TRAIN_ONE, AblatedPartTask, RuleTask
 from optim_hunter.tasks.rules import Rule, RuleBook, conditions_met, rule_book_log_probabilities
 from optim_hunter.tasks.stories import Windows, token_texts, tokenizer_sha256, word_tokens
 
@@ -87,7 +87,7 @@ class OneLayerChooser:
         if model.tokenizer_sha256 != tokenizer_sha256(linear.tokenizer):
             raise UserError(
                 f"the one-layer model was trained on another corpus than {linear.corpus.name}, with another tokenizer",
-                "train one on this corpus (optim-hunter train) and name it with --claims-model one-layer:FOLDER",
+                TRAIN_ONE,
             )
 
     @cached_property

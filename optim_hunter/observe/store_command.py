@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from optim_hunter.observe.store import StoredFile
 
 DESCRIPTION = """\
-List what earlier runs saw and is not run again: passes, fits and results of notes, by model or corpus, with their size
-and age. `prune` removes files of it; whatever is removed is made anew when it is asked for.
+List what earlier runs saw and is not run again: passes, fits, seeds of one-layer models and results of notes, by model
+or corpus, with their size and age. `prune` removes files of it; whatever is removed is made anew when it is asked for.
 """
 
 EXAMPLES = """\

@@ -12,6 +12,14 @@ def add_corpus(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_groups(parser: argparse.ArgumentParser) -> None:
+    """`--group NAME …`; none given stands for all that have a name."""
+    parser.add_argument(
+        "--group", nargs="+", metavar="NAME", default=[],
+        help="groups by name, or words with commas between: and,but,so (default: all ten that have a name)",
+    )  # fmt: skip
+
+
 def add_store(parser: argparse.ArgumentParser) -> None:
     """`--store FOLDER`, as `open_store` takes it."""
     parser.add_argument(

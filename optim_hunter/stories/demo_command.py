@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from optim_hunter.stories.arguments import add_corpus, add_store
+from optim_hunter.stories.arguments import add_corpus, add_groups, add_store
 
 DESCRIPTION = """\
 Write a page on which the linear models of word groups can be explored: weights of a token at a position,
@@ -29,10 +29,7 @@ def add_demo_command(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description, parser.epilog = DESCRIPTION, EXAMPLES
     add_corpus(parser)
-    parser.add_argument(
-        "--group", nargs="+", metavar="NAME", default=[],
-        help="groups by name, or words with commas between: and,but,so (default: all ten that have a name)",
-    )  # fmt: skip
+    add_groups(parser)
     parser.add_argument(
         "--rules", nargs="+", type=Path, metavar="FILE", default=[],
         help="rule books of your own (default: the packaged ones, for groups of the packaged corpus)",

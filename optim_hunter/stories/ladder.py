@@ -104,8 +104,7 @@ def _one_layer(asked: Asked, corpus: Corpus, without: str | None, console: Conso
     folder = asked.out / ("one-layer" if without is None else f"one-layer-without-{without}")
     console.print(Text(f"training {folder}, unless it is there"), soft_wrap=True)
     recipe = packaged.record["question"]["recipe"]
-    weight = recipe.get("group_weight", 0.0)  # the packaged model is older than this part of the recipe
-    make_training(folder, asked.corpus, recipe["seed"], recipe["epochs"], without, weight)
+    make_training(folder, asked.corpus, recipe["seed"], recipe["epochs"], without, recipe["group_weight"])
     return load_one_layer(folder)
 
 

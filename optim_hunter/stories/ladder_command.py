@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from optim_hunter.stories.arguments import add_corpus, add_store
+from optim_hunter.stories.arguments import add_corpus, add_groups, add_store
 
 DESCRIPTION = """\
 What each piece of machinery is worth, in nats, on the same held-out windows of a corpus of stories: all tokens alike,
@@ -30,10 +30,7 @@ def add_ladder_command(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description, parser.epilog = DESCRIPTION, EXAMPLES
     add_corpus(parser)
-    parser.add_argument(
-        "--group", nargs="+", metavar="NAME", default=[],
-        help="only these groups, by name, or words with commas between: and,but,so (default: all ten that have a name)",
-    )  # fmt: skip
+    add_groups(parser)
     parser.add_argument(
         "--models", nargs="+", metavar="NAME", default=[],
         help="also these language models of the registry, on the word groups, shown the same 16 tokens",

@@ -45,8 +45,8 @@ def add_train_command(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--group-weight", type=float, default=2.0, metavar="X",
-        help="how much more it counts which word of a group came, for each of the ten groups; 0 trains for the next "
-        "token alone (default: %(default)g)",
+        help="nats among the words of each of the ten word groups are added to nats a token so many times; 0 trains "
+        "for the next token alone (default: %(default)g)",
     )  # fmt: skip
     parser.add_argument("--without", choices=("attention", "mlp"), help="train a model that lacks this part")
     parser.set_defaults(run=_run)

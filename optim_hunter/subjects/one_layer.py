@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optim_hunter.models.registry import ONE_LAYER
+from optim_hunter.models.registry import ONE_LAYER, PACKAGED_ONE_LAYER
 from optim_hunter.observe.store import Store
 from optim_hunter.subjects.subject import Options
 from optim_hunter.tasks.held_out import ChoiceTask, ReplacedTokenTask
@@ -49,7 +49,17 @@ class OneLayerSubject:
         work = {"fits": sum(fit.fits for fit in fits), "from_store": taken}
         linear = self._chooser(task).linear
         corpus = linear.corpus.described | linear.provenance()
-        return {"source_of_model": None, "device": "cpu", "dtype": "float32", "corpus": corpus, "work": work}
+        source = self._source_of_model(self._chooser(task).model)
+        return {"source_of_model": source, "device": "cpu", "dtype": "float32", "corpus": corpus, "work": work}
+
+    def _source_of_model(self, model: OneLayerModel) -> dict[str, str] | None:
+        """Where it comes from and how it was trained."""
+        from optim_hunter.models.one_layer import WEIGHTS
+
+        recipe = model.record["question"]["recipe"]
+        told = f"seed {recipe['seed']}, {recipe['epochs']:g} epochs, group weight {recipe['group_weight']:g}"
+        source = "the package" if self._name == PACKAGED_ONE_LAYER else self._name
+        return {"source": source, "sha256": model.record["files"][WEIGHTS], "note": told}
 
     def _chooser(self, task: ChoiceTask) -> OneLayerChooser:
         from optim_hunter.observe.choices import LinearChooser
@@ -60,7 +70,8 @@ class OneLayerSubject:
         if task not in self._choosers:
             corpus, model, book = self._made(task)
             chooser = OneLayerChooser(LinearChooser(corpus, task, self._store), model, book)
-            text = written(chooser.book) if isinstance(task, RuleTask) or "rules" in task.views else ""
+            asks_book = isinstance(task, RuleTask) or "rules" in task.views
+            text = "\n".join((written(chooser.book), *chooser.book.vocabulary)) if asks_book else ""
             self._choosers[task] = chooser
             self._shown[task] = KeptSeeds(
                 self._store, network_key(model, corpus, task, text), _asks(chooser, task).observe
@@ -101,6 +112,9 @@ class PlantedNetworkSubject(OneLayerSubject):
 
     def __init__(self, name: str, store: Store | None) -> None:
         super().__init__(name, Options(), store)
+
+    def _source_of_model(self, model: OneLayerModel) -> None:  # noqa: ARG002 - its weights are set
+        return None
 
     def _made(self, task: ChoiceTask) -> tuple[Corpus, OneLayerModel, Callable[[], RuleBook]]:
         corpus, model = planted_network(self._name, task.group)

@@ -7,6 +7,9 @@ from typing import Literal
 
 from optim_hunter.tasks.held_out import ChoiceTask
 
+TRAIN_ONE = "train one on this corpus (optim-hunter train) and name it with --claims-model one-layer:FOLDER"
+"""What to do where a one-layer model is of another corpus."""
+
 
 @dataclass(frozen=True)
 class AblatedPartTask(ChoiceTask):

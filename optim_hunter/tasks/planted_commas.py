@@ -44,8 +44,9 @@ class PlantedCommas:
         generator = np.random.default_rng(SEED)
         drawn = [(self._clause(generator), generator.random()) for _ in range(self.stories * CLAUSES)]
         said = np.exp(self.log_probabilities([(clause, 0) for clause, _ in drawn], CONJUNCTIONS))
-        below = np.cumsum(said / said.sum(1, keepdims=True), axis=1) <= np.array([[share] for _, share in drawn])
-        clauses = [clause + CONJUNCTIONS[word] for (clause, _), word in zip(drawn, below.sum(1), strict=True)]
+        # As generator.choice(p=…) draws: the first word whose cumulative share exceeds the number drawn.
+        passed = np.cumsum(said / said.sum(1, keepdims=True), axis=1) <= np.array([[share] for _, share in drawn])
+        clauses = [clause + CONJUNCTIONS[word] for (clause, _), word in zip(drawn, passed.sum(1), strict=True)]
         stories = [" ".join(clauses[first : first + CLAUSES]) + " home." for first in range(0, len(clauses), CLAUSES)]
         return corpus_of(name, f"\n{SEPARATOR}\n".join(stories), self.note)
 

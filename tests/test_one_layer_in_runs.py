@@ -45,7 +45,15 @@ def test_of_another_corpus_the_packaged_model_is_not_asked(run):
     result, verdicts = run()
     result.assert_outcomes(skipped=5)
     assert (result.ret, verdicts) == (0, [])
-    result.stdout.fnmatch_lines(["*needs a one-layer model of this corpus: train one*one-layer:FOLDER*"])
+    result.stdout.fnmatch_lines(["*the packaged one-layer model is of another corpus: train one*one-layer:FOLDER*"])
+
+
+def test_a_rule_of_the_packaged_book_is_asked_of_its_corpus_alone(run, pytester):
+    about_rule = CLAIM.replace("ChoiceTask", "RuleTask").replace("held_out", "network")
+    pytester.makepyfile(test_learned=about_rule.replace("stories_per_seed=1", "stories_per_seed=1, rule='comma-1'"))
+    result, verdicts = run("--claims-model=one-layer")
+    assert (result.ret, verdicts) == (0, [])
+    result.stdout.fnmatch_lines(["*the rule is of the packaged book, which is about the packaged corpus*"])
 
 
 def test_who_names_it_is_told_that_it_cannot_answer(run):
