@@ -8,8 +8,9 @@ import time
 
 from optim_hunter import open_language_model
 from optim_hunter.observe.choices import LinearChooser
-from optim_hunter.observe.choices_language import LANGUAGE_VIEWS, KeptChoices, LanguageChooser
+from optim_hunter.observe.choices_language import LANGUAGE_VIEWS, LanguageChooser
 from optim_hunter.observe.engine import Engine
+from optim_hunter.observe.kept_words import KeptWords
 from optim_hunter.tasks.corpus import read_corpus
 from optim_hunter.tasks.held_out import ChoiceTask
 
@@ -31,7 +32,7 @@ def main(name: str = "smollm2-135m", corpus: str = "packaged", seeds: str = "100
     engine = Engine(open_language_model(name))
     for view in LANGUAGE_VIEWS:
         linear = LinearChooser(stories, ChoiceTask(views=(view,)))
-        chooser = LanguageChooser(engine, linear, KeptChoices(None, engine.model))
+        chooser = LanguageChooser(engine, linear, KeptWords(None, engine.model))
         print(f"{name}  {view:6}  {measure(chooser, int(seeds))}", flush=True)
 
 

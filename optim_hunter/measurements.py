@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import gc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -184,7 +183,6 @@ class Measurements:
         if case.model not in self._subjects:
             try:
                 self._subjects[case.model] = open_subject(case.model, self.options, self._plans(case.model), self.store)
-                _keep_what_is_loaded()
             except UserError as error:
                 self._broken[case.model] = str(error)
                 raise InvalidInstrument(str(error)) from None
@@ -192,6 +190,7 @@ class Measurements:
             if self._resident is not None:
                 self._subjects[self._resident].close()
             self._resident = case.model
+            _keep_what_is_there()
         self._precheck(case, self._subjects[case.model])
         return self._subjects[case.model]
 
@@ -236,12 +235,12 @@ class Measurements:
         ]
 
 
-@functools.cache
-def _keep_what_is_loaded() -> None:
-    """Once, before any weights are open: let the garbage collector pass over modules and collected items, which stay.
+def _keep_what_is_there() -> None:
+    """While no weights are open: let the garbage collector pass over modules, items and numbers, which stay.
 
     Looking through them took a fifth of a run from the store.
     """
+    gc.collect()
     gc.freeze()
 
 

@@ -16,8 +16,9 @@ from optim_hunter.claim import InvalidInstrument, UserError
 from optim_hunter.models import planted_parts
 from optim_hunter.observe import checks
 from optim_hunter.observe.choices import LinearChooser
-from optim_hunter.observe.choices_language import KeptChoices, LanguageChooser, language_choices, prompts_before
+from optim_hunter.observe.choices_language import LanguageChooser, language_choices, prompts_before
 from optim_hunter.observe.engine import Engine
+from optim_hunter.observe.kept_words import KeptWords
 from optim_hunter.observe.next_words import next_words, share_rows
 from optim_hunter.observe.store import Store
 from optim_hunter.tasks import corpus as corpora
@@ -263,7 +264,7 @@ def test_a_word_that_was_planted_behind_a_token_is_raised_as_planted():
 
 
 def chooser(store, engine, task=TASK):
-    return LanguageChooser(engine, LinearChooser(CORPUS, task, store), KeptChoices(store, engine.model))
+    return LanguageChooser(engine, LinearChooser(CORPUS, task, store), KeptWords(store, engine.model))
 
 
 def test_what_was_said_is_kept_and_shared_by_tasks_with_other_views(tmp_path):
@@ -281,7 +282,7 @@ def test_what_was_said_is_kept_and_shared_by_tasks_with_other_views(tmp_path):
         np.testing.assert_array_equal(said, seen[seed].log_probabilities["story"])
     assert again.forward_passes == 0
     for other in (replace(MODELS["bytes, BOS"], fingerprint="other"), replace(MODELS["bytes, BOS"], dtype="bfloat16")):
-        assert KeptChoices(store, other).get([(0,)], GROUP) is None
+        assert KeptWords(store, other).get([("a text", 0)], GROUP) is None
     engine_of_another = Engine(replace(MODELS["bytes, BOS"], fingerprint="other"))
     chooser(store, engine_of_another).observe(0)
     assert engine_of_another.forward_passes > 0

@@ -94,7 +94,7 @@ def test_imports_run_one_way():
         pytest.param(("observe/one_layer.py", "observe/kept_seeds.py"), NETWORK_SOURCES, (), id="network"),
         pytest.param(("observe/last_tokens.py",), LAST_TOKENS_SOURCES, (), id="last tokens"),
         # Texts and words are in the key.
-        pytest.param(("observe/next_words.py",), WORDS_SOURCES, (), id="words"),
+        pytest.param(("observe/kept_words.py",), WORDS_SOURCES, (), id="words"),
         # The examples' numbers are in the key, so that the code that draws them need not be.
         pytest.param(("tasks/regressors.py", "observe/predictions.py"), REGRESSORS_SOURCES,
                      ("observe/plan.py", "tasks/datasets.py", "tasks/regression.py", "tasks/templates.py"),

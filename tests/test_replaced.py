@@ -1,6 +1,7 @@
 """The last token of a window replaced: what is shown, what a language model says of it, and what is made of that."""
 
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,10 +10,10 @@ from small_tokenizers import MODELS
 from optim_hunter.claim import NoValue, UserError
 from optim_hunter.measures.replaced import drop_by_replacement, drop_leads, log_odds_drop
 from optim_hunter.observe.choices import LinearChooser
-from optim_hunter.observe.choices_language import KeptChoices
 from optim_hunter.observe.engine import Engine
+from optim_hunter.observe.kept_words import KeptWords
 from optim_hunter.observe.next_words import NextWords, next_words
-from optim_hunter.observe.replaced import ReplacedTokenObservation, TokenReplacer, said_by
+from optim_hunter.observe.replaced import ReplacedTokenObservation, TokenReplacer
 from optim_hunter.observe.store import Store
 from optim_hunter.tasks.held_out import ReplacedTokenTask
 from optim_hunter.tasks.planted_commas import COMMAS, CUES
@@ -74,7 +75,7 @@ def test_a_seed_without_such_a_window_has_no_number():
 def test_a_language_model_says_of_each_text_what_it_says_alone(name, tmp_path):
     model, store = MODELS[name], Store(tmp_path)
     engine = Engine(model)
-    seen = TokenReplacer(LINEAR, TASK, said_by(engine, KeptChoices(store, model))).observe(1)
+    seen = TokenReplacer(LINEAR, TASK, partial(KeptWords(store, model).say, engine)).observe(1)
     _, asked = shown_texts(1)
     first = len(asked) // (1 + TASK.replacements)
     encoded = [model.encode(text).ids for text in (asked[0], asked[first])]
@@ -84,7 +85,7 @@ def test_a_language_model_says_of_each_text_what_it_says_alone(name, tmp_path):
         said = next_words(Engine(model), alone, GROUP).log_probabilities
         np.testing.assert_allclose([seen.kept[0], seen.replaced[0, 0]], said, atol=1e-4)
     again = Engine(model)
-    kept = TokenReplacer(LINEAR, TASK, said_by(again, KeptChoices(Store(tmp_path), model))).observe(1)
+    kept = TokenReplacer(LINEAR, TASK, partial(KeptWords(Store(tmp_path), model).say, again)).observe(1)
     np.testing.assert_array_equal(kept.replaced, seen.replaced)
     assert again.tokens_run == 0
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from optim_hunter.claim import UserError
 from optim_hunter.evidence.exchanges import gather
+from optim_hunter.evidence.ledger_text import LedgerText
 from optim_hunter.evidence.partners import partners_of
 from optim_hunter.evidence.provenance import describe_run
 from optim_hunter.stats.families import false_discovery_rates
@@ -44,6 +45,7 @@ class Ledger:
         self.folder, self.planned, self._measured = folder, planned, measured
         self._begun = datetime.now(UTC)
         self._work: dict[str, dict[str, dict[str, int]]] = {}
+        self._text = LedgerText()
         if (folder / NAME).exists():
             self.content = read_ledger(folder / NAME)
             self.content["run"].setdefault("resumed", []).append(self._begun.isoformat(timespec="seconds"))
@@ -80,7 +82,7 @@ class Ledger:
         for key in ("device", "dtype"):
             used = {entry[key] for entry in self.content["claims"] if entry[key] and not entry["control"]}
             self.content["run"][key] = ", ".join(sorted(used)) or None
-        self.write(indent=1)
+        self.write(indented=True)
 
     def _note_false_discovery_rates(self) -> None:
         """Each direction on its own, over all verdicts of the run that rest on a test; controls are left out."""
@@ -96,10 +98,10 @@ class Ledger:
         decided, measured = {key_of(entry) for entry in self.content["claims"]}, self._measured()
         return [{**case, "measured": measured[key_of(case)]} for case in self.planned if key_of(case) not in decided]
 
-    def write(self, indent: int | None = None) -> None:
+    def write(self, indented: bool = False) -> None:
         """Write the ledger beside its place, then move it there: a reader never sees half of it, nor does a crash.
 
-        Only the last time it is indented, which takes Python four times as long.
+        Only the last time it is indented, which encodes all of it anew.
 
         Raises:
             UserError: it cannot be written; what was written before stays.
@@ -107,7 +109,7 @@ class Ledger:
         run = self.content["run"]
         run["seconds"] = round(self._seconds + (datetime.now(UTC) - self._begun).total_seconds(), 1)
         run["unfinished"] = self.unfinished
-        text = json.dumps(self.content, indent=indent, allow_nan=False)
+        text = json.dumps(self.content, indent=1, allow_nan=False) if indented else self._text.of(self.content)
         try:
             _write_whole(self.folder / NAME, text)
         except OSError as error:

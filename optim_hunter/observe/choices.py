@@ -162,6 +162,10 @@ class LinearChooser:
 
     def provenance(self) -> dict[str, Any]:
         """What the fits are made of, as plain JSON data."""
+        return dict(self._provenance)
+
+    @cached_property
+    def _provenance(self) -> dict[str, Any]:
         counts = np.bincount(self.windows.labels, minlength=len(self.task.group)).tolist()
         fitted = {"l1": self.path.chosen.l1} if LINEAR_VIEWS.keys() & set(self.task.views) else {}
         return {

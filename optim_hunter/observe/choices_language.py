@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
-from optim_hunter.claim import UserError
 from optim_hunter.models.language import LanguageModel
 from optim_hunter.observe.choices import ChoiceObservation, with_views
+from optim_hunter.observe.kept_words import KeptWords, Text, prompt_from
 from optim_hunter.observe.next_words import NextWords, Prompt, next_words, word_tokens
-from optim_hunter.observe.store import Store
-from optim_hunter.observe.versions import words_engine
 from optim_hunter.tasks.corpus import Corpus
 from optim_hunter.tasks.stories import Windows
 
@@ -62,7 +59,7 @@ def prompts_before(model: LanguageModel, windows: Windows, corpus: Corpus, view:
     return [prompt_from(model, *text) for text in texts_before(windows, corpus, view)]
 
 
-def texts_before(windows: Windows, corpus: Corpus, view: str) -> list[tuple[str, int]]:
+def texts_before(windows: Windows, corpus: Corpus, view: str) -> list[Text]:
     """What stands in its story before each window's word, and the character from which on the view shows it."""
     stories = {story: corpus.stories[story] for story in np.unique(windows.story).tolist()}
     offsets = {story: _offsets(windows, text) for story, text in stories.items()}
@@ -84,73 +81,17 @@ def _begins(offsets: Sequence[tuple[int, int]], first: int) -> int:
     return max(offsets[first][0], offsets[first - 1][1]) if first else 0
 
 
-def prompt_from(model: LanguageModel, before: str, start: int) -> Prompt:
-    """The model's tokens of the text before a word, from the first that begins at character `start` or later.
-
-    BOS counts as at 0.
-
-    Raises:
-        UserError: no token begins there.
-    """
-    encoded = model.encode(before)
-    kept = [token for token, (begin, _) in zip(encoded.ids, encoded.offsets, strict=True) if begin >= start]
-    if not kept:
-        raise UserError(f"{model.name}: no token to read before a word", "ask for a larger context")
-    return tuple(kept[-model.context :])
-
-
-class KeptChoices:
-    """What one language model said, by what it was shown; kept in a store too, where there is one.
-
-    `taken` counts what the store had.
-    """
-
-    def __init__(self, store: Store | None, model: LanguageModel) -> None:
-        self._store, self._seen = store, dict[str, NextWords]()
-        self.taken = 0
-        self._model = {
-            "kind": "words",
-            "model": model.name,
-            "weights": model.fingerprint,
-            "dtype": model.dtype,
-            "device": model.device,
-            "engine": words_engine(),
-        }
-
-    def get(self, prompts: Sequence[Prompt], group: Sequence[str]) -> NextWords | None:
-        """What is known of the words after these prompts."""
-        key = self._key(prompts, group)
-        if key["prompts"] not in self._seen and self._store is not None:
-            kept = self._store.get(key)
-            if kept is not None:
-                self.taken += 1
-                self._seen[key["prompts"]] = NextWords(kept.arrays["log_probabilities"], kept.header["checks"])
-        return self._seen.get(key["prompts"])
-
-    def put(self, prompts: Sequence[Prompt], group: Sequence[str], said: NextWords) -> None:
-        """Keep it."""
-        key = self._key(prompts, group)
-        self._seen[key["prompts"]] = said
-        if self._store is not None:
-            arrays = {"log_probabilities": said.log_probabilities}
-            self._store.put(key, {"checks": dict(said.checks)}, arrays)
-
-    def _key(self, prompts: Sequence[Prompt], group: Sequence[str]) -> dict[str, Any]:
-        """Prompts and words as they are: corpus, windows and view matter only as far as they make these."""
-        shown = hashlib.sha256(json.dumps([list(group), list(prompts)]).encode()).hexdigest()
-        return {**self._model, "prompts": shown}
-
-
 class LanguageChooser:
     """Asks a language model about the windows of a task's seeds; what is kept is not asked again.
 
     Seeds that were prepared are run side by side.
     """
 
-    def __init__(self, engine: Engine, linear: LinearChooser, kept: KeptChoices) -> None:
+    def __init__(self, engine: Engine, linear: LinearChooser, kept: KeptWords) -> None:
         self.engine, self.linear, self._kept = engine, linear, kept
         self._views = [view for view in linear.task.views if view in LANGUAGE_VIEWS]
         self._seeds: set[int] = set()
+        self._texts = lru_cache(None)(self._drawn)
 
     def prepare(self, seeds: Iterable[int]) -> None:
         """Before long work: look at words and seeds, and open the model if anything is lacking.
@@ -181,18 +122,17 @@ class LanguageChooser:
         checks = _worst([one.checks for one in said.values()])
         return with_views(observation, {view: one.log_probabilities for view, one in said.items()}, checks)
 
-    def _prompts(self, seed: int, view: str) -> list[Prompt]:
+    def _drawn(self, seed: int, view: str) -> list[Text]:
         windows = self.linear.windows.of_stories(self.linear.split.part(self.linear.task, seed))
-        return prompts_before(self.engine.model, windows, self.linear.corpus, view)
+        return texts_before(windows, self.linear.corpus, view)
 
     def _lacks(self, seed: int, view: str) -> bool:
-        return self._kept.get(self._prompts(seed, view), self.linear.task.group) is None
+        return self._kept.get(self._texts(seed, view), self.linear.task.group) is None
 
     def _said(self, seed: int, view: str) -> NextWords:
-        group, prompts = self.linear.task.group, self._prompts(seed, view)
-        if self._kept.get(prompts, group) is None:
+        if self._lacks(seed, view):
             self._ask([one for one in self._beside(seed) if self._lacks(one, view)], view)
-        said = self._kept.get(prompts, group)
+        said = self._kept.get(self._texts(seed, view), self.linear.task.group)
         assert said is not None
         return said
 
@@ -205,10 +145,11 @@ class LanguageChooser:
 
     def _ask(self, seeds: Sequence[int], view: str) -> None:
         """Run seeds side by side, and keep what was said of each."""
-        group, prompts = self.linear.task.group, [self._prompts(seed, view) for seed in seeds]
-        said = next_words(self.engine, [prompt for of_seed in prompts for prompt in of_seed], group)
-        ends = np.cumsum([len(of_seed) for of_seed in prompts])[:-1]
-        for of_seed, found in zip(prompts, np.split(said.log_probabilities, ends), strict=True):
+        group, texts = self.linear.task.group, [self._texts(seed, view) for seed in seeds]
+        prompts = [prompt_from(self.engine.model, *text) for of_seed in texts for text in of_seed]
+        said = next_words(self.engine, prompts, group)
+        ends = np.cumsum([len(of_seed) for of_seed in texts])[:-1]
+        for of_seed, found in zip(texts, np.split(said.log_probabilities, ends), strict=True):
             self._kept.put(of_seed, group, NextWords(found, said.checks))
 
 

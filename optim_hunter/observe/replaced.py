@@ -16,14 +16,10 @@ from optim_hunter.tasks.stories import token_texts
 
 if TYPE_CHECKING:
     from optim_hunter.observe.choices import LinearChooser
-    from optim_hunter.observe.choices_language import KeptChoices
-    from optim_hunter.observe.engine import Engine
+    from optim_hunter.observe.kept_words import Text
     from optim_hunter.observe.next_words import NextWords
 
-Text = tuple[str, int]
-"""What stands before a word, and the character from which on it is shown."""
-
-Say = Callable[[Sequence[Text], Sequence[str]], "NextWords"]
+Say = Callable[[Sequence["Text"], Sequence[str]], "NextWords"]
 """Texts and the words of a group → their log-probabilities after each text."""
 
 
@@ -112,19 +108,3 @@ def tokens_of_like_frequency(linear: LinearChooser, tokens: Sequence[str], numbe
     distance = np.abs(np.log(np.maximum(counts, 1)) - own)
     nearest = [texts[token] for token in np.argsort(distance, kind="stable")]
     return tuple(text for text in nearest if text not in (*tokens, *linear.task.group))[:number]
-
-
-def said_by(engine: Engine, kept: KeptChoices) -> Say:
-    """What a language model says, which is kept."""
-    from optim_hunter.observe.choices_language import prompt_from
-    from optim_hunter.observe.next_words import next_words
-
-    def say(texts: Sequence[Text], group: Sequence[str]) -> NextWords:
-        prompts = [prompt_from(engine.model, *text) for text in texts]
-        known = kept.get(prompts, group)
-        if known is None:
-            known = next_words(engine, prompts, group)
-            kept.put(prompts, group, known)
-        return known
-
-    return say

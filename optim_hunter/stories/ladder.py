@@ -253,11 +253,11 @@ class Climb:
 
     def _language(self, model: LanguageModel) -> dict[str, Losses]:
         """The losses of a language model on the words of the groups."""
-        from optim_hunter.observe.choices_language import KeptChoices
         from optim_hunter.observe.engine import Engine
+        from optim_hunter.observe.kept_words import KeptWords
 
         self.told.begin(model.name, sum(len(windows.labels) for windows in self.material.windows.values()))
-        engine, kept, found = Engine(model), KeptChoices(self.material.store, model), {}
+        engine, kept, found = Engine(model), KeptWords(self.material.store, model), {}
         with own_remedy():
             for question, (group, linear) in zip(
                 self.material.questions[1:], self.material.groups.items(), strict=True

@@ -17,8 +17,8 @@ from optim_hunter.observe.store import Store
 if TYPE_CHECKING:
     from optim_hunter.models.language import LanguageModel
     from optim_hunter.observe.choices import LinearChooser
-    from optim_hunter.observe.choices_language import KeptChoices
     from optim_hunter.observe.engine import Engine
+    from optim_hunter.observe.kept_words import KeptWords
     from optim_hunter.tasks.stories import Windows
 
 STORIES_AT_ONCE = 32
@@ -95,11 +95,12 @@ def held_out_views(
         UserError: the weights cannot be opened, or memory does not suffice.
         InvalidInstrument: the pass does not compute what the model's own code does.
     """
-    from optim_hunter.observe.choices_language import LANGUAGE_VIEWS, KeptChoices
+    from optim_hunter.observe.choices_language import LANGUAGE_VIEWS
     from optim_hunter.observe.engine import Engine
+    from optim_hunter.observe.kept_words import KeptWords
 
     with own_remedy():
-        engine, kept = Engine(model), KeptChoices(store, model)
+        engine, kept = Engine(model), KeptWords(store, model)
         held_out = linear.windows.of_stories(linear.split.held_out)
         said: dict[str, list[Float[np.ndarray, "window class"]]] = {view: [] for view in LANGUAGE_VIEWS}
         stories = np.unique(held_out.story)
@@ -113,16 +114,9 @@ def held_out_views(
 
 
 def said_of(
-    engine: Engine, kept: KeptChoices, linear: LinearChooser, windows: Windows, view: str
+    engine: Engine, kept: KeptWords, linear: LinearChooser, windows: Windows, view: str
 ) -> Float[np.ndarray, "window class"]:
     """What the model says of some windows, asked only if it is not kept."""
-    from optim_hunter.observe.choices_language import prompts_before
-    from optim_hunter.observe.next_words import next_words
+    from optim_hunter.observe.choices_language import texts_before
 
-    group = linear.task.group
-    prompts = prompts_before(engine.model, windows, linear.corpus, view)
-    words = kept.get(prompts, group)
-    if words is None:
-        words = next_words(engine, prompts, group)
-        kept.put(prompts, group, words)
-    return words.log_probabilities
+    return kept.say(engine, texts_before(windows, linear.corpus, view), linear.task.group).log_probabilities

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import optim_hunter.models.registry as registry
@@ -27,16 +27,16 @@ class LanguageSubject:
     """A language model that runs every prompt once for all claims: regression prompts, and held-out stories."""
 
     def __init__(self, name: str, options: Options, plans: Mapping[str, Plan], store: Store | None) -> None:
-        from optim_hunter.observe.choices_language import KeptChoices
         from optim_hunter.observe.engine import Engine
         from optim_hunter.observe.kept import PartStore
+        from optim_hunter.observe.kept_words import KeptWords
         from optim_hunter.observe.regression import RegressionPass
 
         self.model = registry.open_language_model(name, options.device, options.dtype)
         self.engine, self.kept = Engine(self.model), PartStore(store, self.model)
         self.passes = {stem: RegressionPass(self.engine, plan, self.kept) for stem, plan in plans.items()}
-        self._source, self._store, self._kept_choices = options.corpus, store, KeptChoices(store, self.model)
-        self._choosers: dict[ChoiceTask, LanguageChooser] = {}
+        self._source, self._store, self._kept_words = options.corpus, store, KeptWords(store, self.model)
+        self._choosers: dict[ChoiceTask, LanguageChooser | TokenReplacer] = {}
         self._shown: dict[ChoiceTask, Chooser | TokenReplacer] = {}
 
     @cached_property
@@ -76,7 +76,7 @@ class LanguageSubject:
 
     def describe(self, task: Any) -> dict[str, Any]:
         fits = [chooser.linear for chooser in self._choosers.values()]
-        taken = self.kept.taken + self._kept_choices.taken + sum(one.taken for one in fits)
+        taken = self.kept.taken + self._kept_words.taken + sum(one.taken for one in fits)
         return {
             "source_of_model": asdict(self.model.provenance),
             "device": self.model.device,
@@ -92,20 +92,21 @@ class LanguageSubject:
             },
         }
 
-    def _described(self, chooser: LanguageChooser) -> dict[str, Any]:
+    def _described(self, chooser: LanguageChooser | TokenReplacer) -> dict[str, Any]:
         return self.corpus.described | chooser.linear.provenance()
 
-    def _chooser(self, task: ChoiceTask) -> LanguageChooser:
+    def _chooser(self, task: ChoiceTask) -> LanguageChooser | TokenReplacer:
         from optim_hunter.observe.choices import LinearChooser
         from optim_hunter.observe.choices_language import LanguageChooser
-        from optim_hunter.observe.replaced import TokenReplacer, said_by
+        from optim_hunter.observe.replaced import TokenReplacer
         from optim_hunter.observe.resampled import resampling
 
         if task not in self._choosers:
             linear = LinearChooser(self.corpus, task, self._store)
-            chooser = self._choosers[task] = LanguageChooser(self.engine, linear, self._kept_choices)
-            if isinstance(task, ReplacedTokenTask):
-                self._shown[task] = TokenReplacer(linear, task, said_by(self.engine, self._kept_choices))
-            else:
-                self._shown[task] = resampling(chooser, task)
+            self._choosers[task] = (
+                TokenReplacer(linear, task, partial(self._kept_words.say, self.engine))
+                if isinstance(task, ReplacedTokenTask)
+                else LanguageChooser(self.engine, linear, self._kept_words)
+            )
+            self._shown[task] = resampling(self._choosers[task], task)
         return self._choosers[task]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -171,9 +172,20 @@ def word_ends(
     return np.asarray(ends)
 
 
+@lru_cache(2)
+def _encoded(tokenizer: str, stories: tuple[str, ...]) -> tuple[Int[np.ndarray, "token"], Int[np.ndarray, "story"]]:
+    """`encode` once for all groups of words and tasks that a corpus is asked about; the tokenizer is its JSON."""
+    from tokenizers import Tokenizer
+
+    tokens, lengths = encode(Tokenizer.from_str(tokenizer), stories)
+    for shared in (tokens, lengths):
+        shared.flags.writeable = False
+    return tokens, lengths
+
+
 def find_windows(tokenizer: Tokenizer, stories: Sequence[str], group: Sequence[str], context: int) -> Windows:
     """Every whole word of the group that has `context` tokens before it in its own story."""
-    tokens, lengths = encode(tokenizer, stories)
+    tokens, lengths = _encoded(tokenizer.to_str(), tuple(stories))
     words = word_tokens(tokenizer, group)
     story = np.repeat(np.arange(len(lengths)), lengths)
     starts, stops = (np.cumsum(lengths) - lengths)[story], np.cumsum(lengths)[story]

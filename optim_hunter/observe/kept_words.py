@@ -1,0 +1,93 @@
+"""What a language model said of words after texts, kept by what it was shown."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from optim_hunter.claim import UserError
+from optim_hunter.models.language import LanguageModel
+from optim_hunter.observe.next_words import NextWords, Prompt, next_words
+from optim_hunter.observe.store import Store
+from optim_hunter.observe.versions import words_engine
+
+if TYPE_CHECKING:
+    from optim_hunter.observe.engine import Engine
+
+Text = tuple[str, int]
+"""What stands before a word, and the character from which on it is shown."""
+
+
+def prompt_from(model: LanguageModel, before: str, start: int) -> Prompt:
+    """The model's tokens of the text before a word, from the first that begins at character `start` or later.
+
+    BOS counts as at 0.
+
+    Raises:
+        UserError: no token begins there.
+    """
+    encoded = model.encode(before)
+    kept = [token for token, (begin, _) in zip(encoded.ids, encoded.offsets, strict=True) if begin >= start]
+    if not kept:
+        raise UserError(f"{model.name}: no token to read before a word", "ask for a larger context")
+    return tuple(kept[-model.context :])
+
+
+class KeptWords:
+    """What one language model said, by the texts that it was shown; kept in a store too, where there is one.
+
+    `taken` counts what the store had.
+    """
+
+    def __init__(self, store: Store | None, model: LanguageModel) -> None:
+        self._store, self._seen = store, dict[str, NextWords]()
+        self.taken = 0
+        self._model = {
+            "kind": "words",
+            "model": model.name,
+            "weights": model.fingerprint,
+            "dtype": model.dtype,
+            "device": model.device,
+            "engine": words_engine(),
+        }
+
+    def get(self, texts: Sequence[Text], group: Sequence[str]) -> NextWords | None:
+        """What is known of the words after these texts."""
+        key = self._key(texts, group)
+        if key["texts"] not in self._seen and self._store is not None:
+            kept = self._store.get(key)
+            if kept is not None:
+                self.taken += 1
+                self._seen[key["texts"]] = NextWords(kept.arrays["log_probabilities"], kept.header["checks"])
+        return self._seen.get(key["texts"])
+
+    def put(self, texts: Sequence[Text], group: Sequence[str], said: NextWords) -> None:
+        """Keep it."""
+        key = self._key(texts, group)
+        self._seen[key["texts"]] = said
+        if self._store is not None:
+            arrays = {"log_probabilities": said.log_probabilities}
+            self._store.put(key, {"checks": dict(said.checks)}, arrays)
+
+    def say(self, engine: Engine, texts: Sequence[Text], group: Sequence[str]) -> NextWords:
+        """What the model of the engine says, asked only if it is not kept.
+
+        Raises:
+            UserError: as `next_words` and `prompt_from`.
+            InvalidInstrument: as `next_words`.
+        """
+        known = self.get(texts, group)
+        if known is None:
+            known = next_words(engine, [prompt_from(engine.model, *text) for text in texts], group)
+            self.put(texts, group, known)
+        return known
+
+    def _key(self, texts: Sequence[Text], group: Sequence[str]) -> dict[str, Any]:
+        """Texts and words as they are: corpus, windows and view matter only as far as they make these.
+
+        The tokens follow from them, since the tokenizer is in the model's fingerprint.
+        """
+        shown = hashlib.sha256(json.dumps([list(group), list(texts)]).encode()).hexdigest()
+        return {**self._model, "texts": shown}
