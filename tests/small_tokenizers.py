@@ -58,7 +58,9 @@ TOKENIZERS = {"bytes": byte_level(None), "bytes, BOS": byte_level(BOS), "sentenc
 def model_of(tokenizer, architecture=LLAMA, context=256):
     module = random_model(architecture, tokens=len(tokenizer))
     provenance = Provenance("seeded random weights", None, "a" * 64, "none")
-    return LanguageModel("tiny", tokenizer, provenance, "cpu", "float32", context, "tiny", lambda: module)
+    return LanguageModel(
+        "tiny", lambda: tokenizer, provenance, "cpu", "float32", lambda: context, "tiny", lambda: module
+    )
 
 
 MODELS = {name: model_of(tokenizer) for name, tokenizer in TOKENIZERS.items()}

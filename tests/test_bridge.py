@@ -138,7 +138,7 @@ def test_compatibility_mode_leaves_the_plain_weights_alone():
 def test_a_tokenizer_without_bos_gets_none():
     tokenizer = number_tokenizer()
     tokenizer.bos_token = None
-    model = replace(language_model(random_model(VOUCHED["qwen2"])), tokenizer=tokenizer)
+    model = replace(language_model(random_model(VOUCHED["qwen2"])), open_tokenizer=lambda: tokenizer)
     assert optim_hunter.bridge(model).to_tokens(TEXT)[0].tolist() == model.encode(TEXT).ids
 
 

@@ -165,7 +165,7 @@ def test_bos_stands_before_the_beginning_of_a_story_alone():
 def test_of_a_story_beyond_the_context_the_end_is_read_without_bos():
     corpus, windows = windows_of(["Tom and Sue ran but fell. " * 20])
     for name in ("bytes, BOS", "bytes"):
-        model = replace(MODELS[name], context=24)
+        model = replace(MODELS[name], read_context=lambda: 24)
         read = prompts_before(model, windows, corpus, "story")
         for prompt, whole in zip(read, shown(model, corpus, windows, "story"), strict=True):
             assert list(prompt) == whole[-24:]
@@ -183,7 +183,7 @@ def test_a_window_in_which_no_token_of_the_model_begins_is_refused():
             return {"input_ids": [0], "offset_mapping": [(0, len(text))]}
 
     with pytest.raises(UserError, match="no token to read before a word"):
-        prompts_before(replace(MODELS["bytes"], tokenizer=Whole()), windows, corpus, "window")
+        prompts_before(replace(MODELS["bytes"], open_tokenizer=Whole), windows, corpus, "window")
 
 
 def test_memory_that_does_not_suffice_halves_the_rows_and_changes_nothing():

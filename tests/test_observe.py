@@ -310,7 +310,7 @@ def test_a_failed_check_is_invalid(tiny_model, monkeypatch, name):
 
 
 def test_a_prompt_longer_than_the_context_is_refused_before_any_pass(tiny_model):
-    passes = pass_over(replace(tiny_model, context=250), {TASK: EVERYTHING, SHORTER: EVERYTHING})
+    passes = pass_over(replace(tiny_model, read_context=lambda: 250), {TASK: EVERYTHING, SHORTER: EVERYTHING})
     with pytest.raises(UserError, match=r"takes 312 tokens with its answer, but tiny reads at most 250: choose"):
         passes.prepare(TASK, [0])
     assert passes.engine.forward_passes == 0

@@ -49,7 +49,9 @@ def reader(tokenizer, context=100_000):
     """A language model that only reads."""
     provenance = Provenance("built here", None, None, "none")
     fingerprint = tokenizer.backend_tokenizer.to_str()
-    return LanguageModel("reader", tokenizer, provenance, "cpu", "float32", context, fingerprint, lambda: None)
+    return LanguageModel(
+        "reader", lambda: tokenizer, provenance, "cpu", "float32", lambda: context, fingerprint, lambda: None
+    )
 
 
 def split(pattern):

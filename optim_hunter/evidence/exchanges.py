@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from functools import lru_cache
 from typing import Any
 
 from optim_hunter.cases import Case
 from optim_hunter.illustrations import Illustrations
 from optim_hunter.tasks.prompts import number_text, regression_prompt
+from optim_hunter.tasks.regression import Episode
 
 FIELD = "exchanges"
 PROMPTS = "prompts"
@@ -24,10 +26,10 @@ def exchanges_of(case: Case, shown: Illustrations) -> dict[str, Any]:
         return {}
     prompts, exchanges = {}, {}
     for seed, one in sorted(kept.items()):
-        text = regression_prompt(one.episode, task.template).text
-        prompts[_short_hash(text)] = text
+        name, text = _prompt_of(one.episode, task.template)
+        prompts[name] = text
         exchanges[str(seed)] = {
-            "prompt": _short_hash(text),
+            "prompt": name,
             "truth": number_text(one.episode.gold),
             "answer": one.answer,
         }
@@ -41,6 +43,13 @@ def gather(ledger: dict[str, Any], entry: dict[str, Any]) -> None:
     for key, by_seed in entry.pop(FIELD, {}).items():
         ledger.setdefault(FIELD, {}).setdefault(key, {}).update(by_seed)
         entry[FIELD] = key
+
+
+@lru_cache(4096)
+def _prompt_of(episode: Episode, template: str) -> tuple[str, str]:
+    """Name and text of a prompt, made once for all claims that rest on it."""
+    text = regression_prompt(episode, template).text
+    return _short_hash(text), text
 
 
 def _short_hash(text: str) -> str:

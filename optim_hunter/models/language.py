@@ -30,19 +30,37 @@ class Encoded:
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A causal language model. Its weights are opened when `module` is first asked for.
+    """A causal language model. Its weights are opened when `module` is first asked for, and so is its tokenizer.
 
-    `context` is the longest prompt, in tokens; `fingerprint` a hash of what weights and tokenizer are made from.
+    `fingerprint` is a hash of what weights and tokenizer are made from.
     """
 
     name: str
-    tokenizer: PreTrainedTokenizerFast
+    open_tokenizer: Callable[[], PreTrainedTokenizerFast]
     provenance: Provenance
     device: str
     dtype: str
-    context: int
+    read_context: Callable[[], int]
     fingerprint: str
     open_module: Callable[[], PreTrainedModel]
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        """The model's own.
+
+        Raises:
+            UserError: it cannot be opened, or gives no character offsets.
+        """
+        return self.open_tokenizer()
+
+    @cached_property
+    def context(self) -> int:
+        """The longest prompt, in tokens.
+
+        Raises:
+            UserError: the model's configuration cannot be opened.
+        """
+        return self.read_context()
 
     @cached_property
     def module(self) -> PreTrainedModel:

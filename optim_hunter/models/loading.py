@@ -9,16 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from safetensors import SafetensorError
 from torch import nn
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    PreTrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-)
 from transformers.utils import logging
 
 from optim_hunter.claim import UserError
@@ -90,14 +83,14 @@ def choose_dtype(dtype: str | None, device: str) -> str:
     return chosen
 
 
-def load_model(folder: Path, dtype: str, device: str) -> PreTrainedModel:
+def load_model(folder: Path, dtype: str, device: str) -> transformers.PreTrainedModel:
     """The causal language model of a Hugging Face folder, with all its weights.
 
     Raises:
         UserError: the folder cannot be opened, or its weights are not those of its configuration.
     """
     with quiet(), _one_line_errors(folder, "model"):
-        opened: Any = AutoModelForCausalLM.from_pretrained(
+        opened: Any = transformers.AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=DTYPES[dtype],
             attn_implementation="sdpa",
@@ -113,47 +106,47 @@ def load_model(folder: Path, dtype: str, device: str) -> PreTrainedModel:
     return freeze(module, device)
 
 
-def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+def load_tokenizer(folder: Path) -> transformers.PreTrainedTokenizerFast:
     """The fast tokenizer of a Hugging Face folder.
 
     Raises:
         UserError: it cannot be opened, or gives no character offsets.
     """
     with quiet(), _one_line_errors(folder, "tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    if not isinstance(tokenizer, transformers.PreTrainedTokenizerFast):
         raise UserError(f"the tokenizer in {folder} gives no character offsets: save a fast one (tokenizer.json)")
     return tokenizer
 
 
-def load_configuration(folder: Path) -> PreTrainedConfig:
+def load_configuration(folder: Path) -> transformers.PreTrainedConfig:
     """The configuration of a Hugging Face folder.
 
     Raises:
         UserError: it cannot be opened.
     """
     with quiet(), _one_line_errors(folder, "configuration"):
-        configuration = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    assert isinstance(configuration, PreTrainedConfig)
+        configuration = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    assert isinstance(configuration, transformers.PreTrainedConfig)
     return configuration
 
 
-def context_of(configuration: PreTrainedConfig) -> int:
+def context_of(configuration: transformers.PreTrainedConfig) -> int:
     """The longest prompt of an architecture, in tokens."""
     return int(configuration.get_text_config().max_position_embeddings)
 
 
-def random_model(configuration: PreTrainedConfig, dtype: str, device: str) -> PreTrainedModel:
+def random_model(configuration: transformers.PreTrainedConfig, dtype: str, device: str) -> transformers.PreTrainedModel:
     """The configuration's architecture with the random weights of `RANDOM_SEED`, drawn on the device."""
     generators = [torch.device(device)] if device != "cpu" else []
-    auto: Any = AutoModelForCausalLM
+    auto: Any = transformers.AutoModelForCausalLM
     with quiet(), torch.random.fork_rng(devices=generators), torch.device(device):
         torch.manual_seed(RANDOM_SEED)
         module = auto.from_config(configuration, dtype=DTYPES[dtype], attn_implementation="sdpa")
     return freeze(module, device)
 
 
-def freeze(module: PreTrainedModel, device: str) -> PreTrainedModel:
+def freeze(module: transformers.PreTrainedModel, device: str) -> transformers.PreTrainedModel:
     """The module itself, on its device, in evaluation mode, without gradients."""
     nn.Module.to(module, torch.device(device))
     nn.Module.eval(module)
@@ -168,8 +161,8 @@ def dequantise(gguf: Path, folder: Path) -> None:
     """
     with quiet(), _one_line_errors(gguf.parent, "GGUF file"):
         options: dict[str, Any] = {"gguf_file": gguf.name, "local_files_only": True}
-        module: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **options)
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **options)
+        module: Any = transformers.AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **options)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, **options)
     # The weights are plain float32 now, but would be saved as quantised.
     del module.hf_quantizer, module.config.quantization_config
     module.is_quantized = False

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from optim_hunter.claim import UserError
 from optim_hunter.models.planted_decoys import backup_pair, discarded_head, erased_mlp, indirect_layer
@@ -41,7 +41,10 @@ from optim_hunter.models.planted_parts import (
     spell_nearest_integer,
 )
 
-Build = Callable[[PreTrainedTokenizerFast, Layout, bool], LlamaForCausalLM]
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+Build = Callable[["PreTrainedTokenizerFast", Layout, bool], "LlamaForCausalLM"]
 
 LOG_INTEGER, LOG_DECIMAL, LOG_ONE, OUTPUT_NAME = 16, 17, 18, 19
 QUERY_LOG, KEY_LOG, KEY_SQUARE, AFTER_NAME = 20, 21, 22, 23

@@ -7,9 +7,9 @@ sees is the same in both. Answers are codes, as in `planted_mlps`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from optim_hunter.models.planted_mlps import (
     DEPTH,
@@ -37,6 +37,9 @@ from optim_hunter.models.planted_parts import (
     mlp_unit,
     noise,
 )
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 RELAY, UNREAD, OUTPUT_NAME = range(128, 184), range(184, 240), 240
 """Beside the hidden and the visible code: one that later components read, one that nothing reads; the word `Output`."""

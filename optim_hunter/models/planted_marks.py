@@ -6,10 +6,11 @@ the twin, which therefore does with the values of that feature what the plant do
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from optim_hunter.models.planted_parts import (
     ANSWER,
@@ -32,6 +33,9 @@ from optim_hunter.models.planted_parts import (
     noise,
     spell_nearest_integer,
 )
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 OUTPUT_NAME, FEATURE_NAME, WHOLE, PART = 16, 17, 18, 19
 """Coordinates: the word `Output`, the `1` of `Feature 1`, and marks on the integer and on each token of a value."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from optim_hunter.models.planted_parts import (
     CONSTANT,
@@ -25,6 +25,9 @@ from optim_hunter.models.planted_parts import (
     noise,
     write_always,
 )
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 HIDDEN, VISIBLE = range(16, 72), range(72, 128)
 LATE_LAYERS, EARLY_LAYERS, COPY_LAYER, DEPTH = (10, 11), (4, 5), 3, 12

@@ -9,15 +9,19 @@ from __future__ import annotations
 import re
 import string
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import transformers
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from optim_hunter.tasks.prompts import INSTRUCTION, regression_prompt, tokens_of
 from optim_hunter.tasks.regression import Episode
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 INTEGERS = 2000
 """0 … 1999 are one token each; friedman_2 reaches about 1,762."""
@@ -62,7 +66,7 @@ def number_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), behavior="isolated")
     tokenizer.decoder = decoders.Fuse()
     unknown, start, end = SPECIAL
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    return transformers.PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer, unk_token=unknown, bos_token=start, eos_token=end, pad_token=end
     )
 
@@ -117,7 +121,7 @@ def rope_base(period: int) -> float:
 
 def blank_model(tokenizer: PreTrainedTokenizerFast, period: int, layers: int, heads: int) -> LlamaForCausalLM:
     """A Llama model with all weights zero but the constant coordinate and the norms that undo themselves."""
-    config = LlamaConfig(
+    config = transformers.LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=heads * HEAD_SIZE,
         intermediate_size=MLP_SIZE,
@@ -130,7 +134,7 @@ def blank_model(tokenizer: PreTrainedTokenizerFast, period: int, layers: int, he
         pad_token_id=tokenizer.pad_token_id,
     )
     with torch.random.fork_rng(devices=[]):
-        model: LlamaForCausalLM = LlamaForCausalLM(config).train(mode=False).requires_grad_(False)
+        model: LlamaForCausalLM = transformers.LlamaForCausalLM(config).train(mode=False).requires_grad_(False)
     for name, parameter in model.named_parameters():
         parameter.fill_(CONSTANT_SIZE / config.hidden_size**0.5 if "norm" in name else 0.0)
     model.model.embed_tokens.weight[:, CONSTANT] = CONSTANT_SIZE

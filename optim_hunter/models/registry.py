@@ -299,11 +299,17 @@ def _open_fetched(name: str, device: str, dtype: str) -> LanguageModel:
     from optim_hunter.models.loading import context_of, load_configuration, load_model, load_tokenizer
 
     fetched = fetch_first(name, _entry(name).sources)
-    tokenizer, configuration = load_tokenizer(fetched.folder), load_configuration(fetched.folder)
     fingerprint = _fingerprint(asdict(fetched.provenance), *read_settings(fetched.folder))
-    open_module = partial(load_model, fetched.folder, dtype, device)
-    context = context_of(configuration)
-    return LanguageModel(name, tokenizer, fetched.provenance, device, dtype, context, fingerprint, open_module)
+    return LanguageModel(
+        name=name,
+        open_tokenizer=partial(load_tokenizer, fetched.folder),
+        provenance=fetched.provenance,
+        device=device,
+        dtype=dtype,
+        read_context=lambda: context_of(load_configuration(fetched.folder)),
+        fingerprint=fingerprint,
+        open_module=partial(load_model, fetched.folder, dtype, device),
+    )
 
 
 def _open_planted(name: str, device: str) -> LanguageModel:
@@ -315,12 +321,19 @@ def _open_planted(name: str, device: str) -> LanguageModel:
     def build() -> PreTrainedModel:
         return freeze(planted.build(name), device)
 
-    tokenizer = planted_parts.number_tokenizer()
     provenance = Provenance("built by optim_hunter.models.planted", None, None, "MIT", "its answer was built in")
     modules = planted, planted_decoys, planted_marks, planted_mlps, planted_parts
     fingerprint = _fingerprint(*(inspect.getsource(module) for module in modules))
-    context = planted_parts.CONTEXT
-    return LanguageModel(name, tokenizer, provenance, device, "float32", context, fingerprint, build)
+    return LanguageModel(
+        name=name,
+        open_tokenizer=planted_parts.number_tokenizer,
+        provenance=provenance,
+        device=device,
+        dtype="float32",
+        read_context=lambda: planted_parts.CONTEXT,
+        fingerprint=fingerprint,
+        open_module=build,
+    )
 
 
 def _open_random(name: str, device: str, dtype: str) -> LanguageModel:
@@ -333,9 +346,16 @@ def _open_random(name: str, device: str, dtype: str) -> LanguageModel:
     provenance = Provenance("random weights", None, None, "none", note)
     special = tokenizer.bos_token_id, tokenizer.eos_token_id
     fingerprint = _fingerprint(configuration.to_json_string(), tokenizer.backend_tokenizer.to_str(), special)
-    open_module = partial(random_model, configuration, dtype, device)
-    context = context_of(configuration)
-    return LanguageModel(name, tokenizer, provenance, device, dtype, context, fingerprint, open_module)
+    return LanguageModel(
+        name=name,
+        open_tokenizer=lambda: tokenizer,
+        provenance=provenance,
+        device=device,
+        dtype=dtype,
+        read_context=partial(context_of, configuration),
+        fingerprint=fingerprint,
+        open_module=partial(random_model, configuration, dtype, device),
+    )
 
 
 def _fingerprint(*made_from: Any) -> str:

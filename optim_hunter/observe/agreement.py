@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from optim_hunter.observe.instruments import read_batch
 from optim_hunter.observe.layouts import DecoderParts
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 PROBE_LENGTHS = (24, 17)
 """Tokens of the two pseudo-random prompts."""

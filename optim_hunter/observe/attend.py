@@ -12,14 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from transformers import AttentionInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import AttentionMaskInterface
 
 from optim_hunter.observe.streams import Stream
 
@@ -95,6 +93,7 @@ _pass: ContextVar[AttentionPass] = ContextVar("the pass under way")
 @contextmanager
 def attending(module: Any, under_way: AttentionPass) -> Iterator[None]:
     """Let a model's attention run here for the length of one pass."""
+    _register()
     before, token = module.config._attn_implementation, _pass.set(under_way)
     module.config._attn_implementation = NAME
     try:
@@ -108,6 +107,8 @@ def _attention(
     module: Any, query: Tensor, key: Tensor, value: Tensor, _no_mask: None, scaling: float | None = None,
     softcap: float | None = None, sliding_window: int | None = None, **_: Any,
 ) -> tuple[Float[Tensor, "row query head size"], None]:  # fmt: skip
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
     under_way = _pass.get()
     scoring = Scoring(query.shape[-1] ** -0.5 if scaling is None else scaling, softcap, sliding_window)
     parts = _parts_of(under_way, module, key, value, scoring)
@@ -125,9 +126,16 @@ def _attention(
     return output, None
 
 
-AttentionInterface.register(NAME, _attention)
-# Masks are made here, from positions: transformers' own do not know of stems and of padding between segments.
-AttentionMaskInterface.register(NAME, lambda *_, **__: None)
+@cache
+def _register() -> None:
+    """With transformers, before the first pass: its models take seconds to import, and no pass may be needed."""
+    from transformers import AttentionInterface
+    from transformers.masking_utils import AttentionMaskInterface
+
+    AttentionInterface.register(NAME, _attention)
+    # Masks are made here, from positions: transformers' own do not know of stems and of padding between segments.
+    AttentionMaskInterface.register(NAME, lambda *_, **__: None)
+
 
 Part = tuple[Tensor, Tensor, Bool[Tensor, "row query key"] | None]
 """Keys, values, and which of them each query sees; a mask of fewer rows or of one query holds for all that share it."""

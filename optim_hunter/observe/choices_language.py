@@ -103,10 +103,10 @@ class LanguageChooser:
         """
         if not self._views:
             return
-        word_tokens(self.engine.model, self.linear.task.group)
         self._seeds |= set(seeds)
         self.linear.split.part(self.linear.task, max(self._seeds))
         if any(self._lacks(seed, view) for seed in self._seeds for view in self._views):
+            word_tokens(self.engine.model, self.linear.task.group)
             self.engine.open()
 
     def observe(self, seed: int | None) -> ChoiceObservation:

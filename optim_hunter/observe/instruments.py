@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from optim_hunter.claim import UserError
 from optim_hunter.observe.attend import AttentionPass, attending
 from optim_hunter.observe.layouts import DecoderParts
 from optim_hunter.observe.streams import Stream
 from optim_hunter.observe.sums import GroupSums, stacked, summing
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 Places = Sequence[Sequence[int]]
 """Places in each row's segment, as Python counts (−1 is its last token), the same number for each row."""

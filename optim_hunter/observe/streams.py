@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+import transformers
 from jaxtyping import Bool, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import DynamicCache
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Stream:
         stem: a stream whose rows these rows continue, each of them the same number of rows in turn; it may have a stem.
     """
 
-    cache: DynamicCache | None
+    cache: transformers.DynamicCache | None
     present: Bool[Tensor, "row column"]
     positions: Int[Tensor, "row column"]
     stem: Stream | None = None
@@ -33,7 +33,7 @@ class Stream:
         """Empty rows; without `keep` they can be read once and not be continued."""
         nothing = torch.zeros(rows, 0, dtype=torch.long, device=device)
         # A cache without configuration keeps all columns, also of layers with a sliding window.
-        return cls(DynamicCache() if keep else None, nothing.bool(), nothing, stem)
+        return cls(transformers.DynamicCache() if keep else None, nothing.bool(), nothing, stem)
 
     def branch(self, rows_each: int, keep: bool = True) -> Stream:
         """Empty rows that continue this stream, `rows_each` for each of its rows; its cache is shared, not copied."""

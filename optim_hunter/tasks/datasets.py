@@ -70,11 +70,8 @@ class DataSet:
         x_train, x_test, y_train, y_test = train_test_split(features, outputs, test_size=self.tests, random_state=seed)
         return x_train, y_train, x_test, y_test
 
-    def case(self, seed: int, query: int) -> tuple[Float[np.ndarray, "feature"], float]:
-        """A test case of a seed: first those of its table, then the generator's next rows."""
-        if query < self.tests:
-            _, _, features, outputs = self.table(seed)
-            return features[query], float(outputs[query])
+    def further_case(self, seed: int, query: int) -> tuple[Float[np.ndarray, "feature"], float]:
+        """A test case of a seed beyond those of its table: the generator's next rows."""
         features, outputs = self.rounded(self.examples + query + 1, seed)
         return features[-1], float(outputs[-1])
 

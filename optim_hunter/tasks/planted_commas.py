@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 from jaxtyping import Float
@@ -41,12 +41,12 @@ class PlantedCommas:
 
     def corpus(self, name: str) -> Corpus:
         """Clauses of which half have a cue; 90 % of these, and of the others 10 %, end in the mark."""
-        generator = np.random.default_rng(SEED)
-        drawn = [(self._clause(generator), generator.random()) for _ in range(self.stories * CLAUSES)]
-        said = np.exp(self.log_probabilities([(clause, 0) for clause, _ in drawn], CONJUNCTIONS))
+        drawn = drawn_clauses(self.stories * CLAUSES)
+        begun = [clause.words + self.mark * clause.marked for clause in drawn]
+        said = np.exp(self.log_probabilities([(clause, 0) for clause in begun], CONJUNCTIONS))
         # As generator.choice(p=…) draws: the first word whose cumulative share exceeds the number drawn.
-        passed = np.cumsum(said / said.sum(1, keepdims=True), axis=1) <= np.array([[share] for _, share in drawn])
-        clauses = [clause + CONJUNCTIONS[word] for (clause, _), word in zip(drawn, passed.sum(1), strict=True)]
+        passed = np.cumsum(said / said.sum(1, keepdims=True), axis=1) <= np.array([[clause.share] for clause in drawn])
+        clauses = [clause + CONJUNCTIONS[word] for clause, word in zip(begun, passed.sum(1), strict=True)]
         stories = [" ".join(clauses[first : first + CLAUSES]) + " home." for first in range(0, len(clauses), CLAUSES)]
         return corpus_of(name, f"\n{SEPARATOR}\n".join(stories), self.note)
 
@@ -58,15 +58,6 @@ class PlantedCommas:
         rest = (1 - SURE) / (len(group) - 1)
         certain = np.where(np.array(group) == self.word, SURE, rest)
         return np.log(np.where(favoured[:, None], certain, 1 / len(group)))
-
-    def _clause(self, generator: np.random.Generator) -> str:
-        length = generator.integers(SHORTEST, LONGEST, endpoint=True)
-        words = [WORDS[word] for word in generator.integers(len(WORDS), size=length)]
-        cued = generator.random() < 1 / 2
-        if cued:
-            words[-1 - int(generator.integers(CUE_REACH))] = CUES[generator.integers(len(CUES))]
-        marked = generator.random() < (BESIDE if cued else 1 - BESIDE)
-        return " ".join(words) + self.mark * bool(marked)
 
 
 @dataclass(frozen=True)
@@ -82,6 +73,32 @@ class PlantedTakenBack(PlantedCommas):
         raised = np.log(SURE / (1 - SURE) * (len(group) - 1))
         scores = raised * given[:, None] * (np.array(group) == self.word)
         return np.asarray(scores - np.log(np.exp(scores).sum(1, keepdims=True)))
+
+
+@dataclass(frozen=True)
+class Clause:
+    """Words of a clause, whether the mark comes after them, and the number from which its conjunction follows."""
+
+    words: str
+    marked: bool
+    share: float
+
+
+@lru_cache
+def drawn_clauses(number: int) -> tuple[Clause, ...]:
+    """The same for all plants, which differ in their marks and in what heeds them."""
+    generator = np.random.default_rng(SEED)
+    return tuple(_clause(generator) for _ in range(number))
+
+
+def _clause(generator: np.random.Generator) -> Clause:
+    length = generator.integers(SHORTEST, LONGEST, endpoint=True)
+    words = [WORDS[word] for word in generator.integers(len(WORDS), size=length)]
+    cued = generator.random() < 1 / 2
+    if cued:
+        words[-1 - int(generator.integers(CUE_REACH))] = CUES[generator.integers(len(CUES))]
+    marked = generator.random() < (BESIDE if cued else 1 - BESIDE)
+    return Clause(" ".join(words), bool(marked), generator.random())
 
 
 def ends_in(text: str, mark: str) -> bool:

@@ -162,10 +162,10 @@ def word_ends(
     tokenizer: Tokenizer, tokens: Int[np.ndarray, "token"], following: Int[np.ndarray, "occurrence"]
 ) -> Bool[np.ndarray, "occurrence"]:
     """Whether the token at each of these places does *not* continue the word before it with a letter or digit."""
-    first = [name[0] for name in token_names(tokenizer)]
-    ends = ~np.array([letter.isascii() and letter.isalnum() for letter in first])[tokens[following]]
+    first = [text[:1] for text in tokenizer.decode_batch([[token] for token in range(tokenizer.get_vocab_size())])]
+    ends = ~np.array([letter.isalnum() for letter in first])[tokens[following]]
     # A byte of a longer character is a letter or not only together with those that follow; no character has over four.
-    unclear = np.array([not letter.isascii() for letter in first])[tokens[following]]
+    unclear = np.array([letter == "\ufffd" for letter in first])[tokens[following]]
     for place in np.flatnonzero(unclear):
         text = tokenizer.decode(tokens[following[place] : following[place] + 4].tolist())
         ends[place] = not text[:1].isalnum()
