@@ -3,7 +3,8 @@
     python benchmarks/store.py [--json FILE] [arguments of pytest]
 
 By default these are the claims about smollm2-135m of `make evidence`, with the controls that they rest on, in one
-process; 'claims/ -m "cpu and not slow" -n 2' are all of them. The store is a folder that is empty at first. Seconds are those of the ledger: from the first item to the last verdict.
+process; 'claims/ -m "cpu and not slow" -n 2' are all of them. The store is a folder that is empty at first. Seconds
+are those of the ledger: from the first item to the last verdict.
 """
 
 from __future__ import annotations
