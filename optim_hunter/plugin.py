@@ -346,9 +346,11 @@ class ClaimsPlugin:
         return report
 
     def pytest_unconfigure(self) -> None:
-        """Let go of what this process has measured."""
-        if self.run is not None and self.run.journal is not None:
-            self.run.journal.close()
+        """Let go of what this process has measured with, and of what it has measured."""
+        if self.run is not None:
+            self.run.close()
+            if self.run.journal is not None:
+                self.run.journal.close()
 
     def _print(self, line: str) -> None:
         if self.reporting is not None:

@@ -1,5 +1,7 @@
 """Tokenizers of several kinds over a few planted stories, and small models that read with them."""
 
+import hashlib
+
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
@@ -58,8 +60,9 @@ TOKENIZERS = {"bytes": byte_level(None), "bytes, BOS": byte_level(BOS), "sentenc
 def model_of(tokenizer, architecture=LLAMA, context=256):
     module = random_model(architecture, tokens=len(tokenizer))
     provenance = Provenance("seeded random weights", None, "a" * 64, "none")
+    fingerprint = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
     return LanguageModel(
-        "tiny", lambda: tokenizer, provenance, "cpu", "float32", lambda: context, "tiny", lambda: module
+        "tiny", lambda: tokenizer, provenance, "cpu", "float32", lambda: context, fingerprint, lambda: module
     )
 
 

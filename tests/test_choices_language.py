@@ -16,7 +16,7 @@ from optim_hunter.claim import InvalidInstrument, UserError
 from optim_hunter.models import planted_parts
 from optim_hunter.observe import checks
 from optim_hunter.observe.choices import LinearChooser
-from optim_hunter.observe.choices_language import LanguageChooser, language_choices, prompts_before
+from optim_hunter.observe.choices_language import LanguageChooser, language_choices, prompts_before, texts_before
 from optim_hunter.observe.engine import Engine
 from optim_hunter.observe.kept_words import KeptWords
 from optim_hunter.observe.next_words import next_words, share_rows
@@ -281,8 +281,11 @@ def test_what_was_said_is_kept_and_shared_by_tasks_with_other_views(tmp_path):
         said = second.observe(seed).log_probabilities["story"]
         np.testing.assert_array_equal(said, seen[seed].log_probabilities["story"])
     assert again.forward_passes == 0
-    for other in (replace(MODELS["bytes, BOS"], fingerprint="other"), replace(MODELS["bytes, BOS"], dtype="bfloat16")):
-        assert KeptWords(store, other).get([("a text", 0)], GROUP) is None
+    part = second.linear.windows.of_stories(second.linear.split.part(TASK, 0))
+    texts = texts_before(part, CORPUS, "story")
+    for change in ({}, {"fingerprint": "other"}, {"dtype": "bfloat16"}, {"device": "cuda"}):
+        known = KeptWords(store, replace(MODELS["bytes, BOS"], **change)).get(texts, TASK.group)
+        assert (known is None) == bool(change)
     engine_of_another = Engine(replace(MODELS["bytes, BOS"], fingerprint="other"))
     chooser(store, engine_of_another).observe(0)
     assert engine_of_another.forward_passes > 0

@@ -15,15 +15,17 @@ from small_tokenizers import (
 
 import fixtures.imported  # noqa: F401
 from optim_hunter.claim import UserError
+from optim_hunter.models import loading
 from optim_hunter.models.sources import Folder
 from optim_hunter.observe import checks
 from optim_hunter.observe.plan import unite
+from optim_hunter.observe.store import Store
 from optim_hunter.subjects.language import LanguageSubject
 from optim_hunter.subjects.opening import open_subject
 from optim_hunter.subjects.subject import Options
 from optim_hunter.tasks import corpus as corpora
 from optim_hunter.tasks.corpus import SEPARATOR, corpus_of
-from optim_hunter.tasks.held_out import ResampledChoiceTask
+from optim_hunter.tasks.held_out import ReplacedTokenTask, ResampledChoiceTask
 from optim_hunter.tasks.regression import RegressionTask
 
 pytest_plugins = ["pytester"]
@@ -87,6 +89,38 @@ def test_a_claim_shows_model_corpus_and_checks_and_runs_no_pass_again(run):
     assert again["claims"][0]["numbers"] == entry["numbers"]
     assert again["run"]["work"]["./model"]["forward_passes"] == 0
     assert again["run"]["work"]["./model"]["fits"] == 0
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        TASK,
+        ResampledChoiceTask(TASK.group, ("prior", "story"), stories_per_seed=2, minimum_windows=10, whole=3),
+        ReplacedTokenTask(TASK.group, ("window",), stories_per_seed=2, minimum_windows=10, token=",", replacements=2),
+    ],
+    ids=lambda task: type(task).__name__,
+)
+def test_what_is_kept_is_shown_without_weights_and_tokenizer(folder, tmp_path, monkeypatch, task):
+    store, options = Store(tmp_path), Options(corpus=str(folder / "stories.txt"))
+    first = LanguageSubject(str(folder / "model"), options, {}, store)
+    first.precheck(task, range(3))
+    seen = [first.observe(task, seed, 0) for seed in range(3)]
+    assert first.engine.forward_passes > 0
+    for opening in ("load_model", "load_tokenizer", "load_configuration"):
+        monkeypatch.setattr(loading, opening, pytest.fail)
+    again = LanguageSubject(str(folder / "model"), options, {}, store)
+    again.precheck(task, range(3))
+    for seed, one in enumerate(seen):
+        np.testing.assert_equal(vars(again.observe(task, seed, 0)), vars(one))
+    assert again.engine.forward_passes == 0
+
+
+def test_a_word_of_several_tokens_is_told_before_anything_is_replaced(folder, spelling_model, monkeypatch):
+    monkeypatch.setattr(loading, "load_tokenizer", lambda _: spelling_model.tokenizer)
+    subject = LanguageSubject(str(folder / "model"), Options(corpus=str(folder / "stories.txt")), {}, None)
+    task = ReplacedTokenTask(TASK.group, ("window",), stories_per_seed=2, minimum_windows=10)
+    with pytest.raises(UserError, match="no single token for"):
+        subject.precheck(task, range(3))
 
 
 def wrote_it(monkeypatch, folder):

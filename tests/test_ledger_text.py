@@ -21,7 +21,7 @@ def test_a_ledger_that_grows_is_written_as_json_writes_it_whole(steps):
         content["claims"][place % len(content["claims"])]["partners"] = partners
         content["prompts"][name] = f"{name}\n"
         assert text.of(content) == json.dumps(content)
-    content["claims"][0] = {"claim": "in its place", "partners": []}
+    content["claims"][0] = {"claim": "in its place, and without partners"}
     assert text.of(content) == json.dumps(content)
 
 

@@ -324,9 +324,8 @@ def test_a_second_run_recalls_all_and_opens_no_weights(tiny_model, tmp_path):
 def test_what_a_prompt_cannot_show_has_no_value_and_a_reason(tiny_model):
     few, lines = replace(TASK, examples=1), tokenizers.Tokenizer(tokenizers.models.WordLevel({"[UNK]": 0}, "[UNK]"))
     lines.pre_tokenizer = tokenizers.pre_tokenizers.Split(tokenizers.Regex("\n+"), behavior="merged_with_next")
-    by_line = replace(
-        tiny_model, open_tokenizer=lambda: PreTrainedTokenizerFast(tokenizer_object=lines, unk_token="[UNK]")
-    )
+    fast = PreTrainedTokenizerFast(tokenizer_object=lines, unk_token="[UNK]")
+    by_line = replace(tiny_model, open_tokenizer=lambda: fast)
     seen = pass_over(tiny_model, {few: {0: NEW}}).observe(few, 0)
     with pytest.raises(NoValue, match="one example cannot be split into two halves"):
         _ = seen.activations
@@ -392,9 +391,8 @@ def test_a_sign_that_the_tokenizer_joins_with_the_space_before_it_stands_by_itse
     split = tokenizers.Regex(r" -|[\s\S]")
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Split(split, behavior="isolated")
     tokenizer.decoder = tokenizers.decoders.Fuse()
-    model = replace(
-        tiny_model, open_tokenizer=lambda: PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]")
-    )
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]")
+    model = replace(tiny_model, open_tokenizer=lambda: fast)
     posed = pose(model, TASK, 0)
     assert model.encode(posed.prompt.text + "-1.5").ids[-4:] == [words[piece] for piece in (" -", "1", ".", "5")]
     for number, text in ((-1.5, "-1.5\n\n"), (1.5, "1.5\n\n")):

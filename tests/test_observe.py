@@ -353,7 +353,8 @@ PLAN = {TASK: EVERYTHING, replace(TASK, pair="seed 0"): EVERYTHING, replace(SHOR
 
 def test_a_second_run_makes_no_pass_and_opens_no_weights(tiny_model, store):
     first = pass_over(tiny_model, PLAN, store)
-    again = pass_over(replace(tiny_model, open_module=pytest.fail), PLAN, Store(store.folder))
+    unopened = replace(tiny_model, open_module=pytest.fail, open_tokenizer=pytest.fail, read_context=pytest.fail)
+    again = pass_over(unopened, PLAN, Store(store.folder))
     for task in PLAN:
         seen_first = [first.observe(task, seed, task.queries_per_seed - 1) for seed in SEEDS]
         again.prepare(task, SEEDS)

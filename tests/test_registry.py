@@ -59,6 +59,14 @@ def test_naming_models_imports_neither_torch_nor_transformers() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_opening_a_model_imports_none_of_transformers_models() -> None:
+    """They take seconds, and where all is kept nothing of a model is needed but its name and hash."""
+    code = "import sys, optim_hunter; import optim_hunter.observe.regression, optim_hunter.observe.choices_language"
+    code += "; optim_hunter.open_language_model('planted:kernel-regression')"
+    code += "; assert 'transformers' in sys.modules; assert 'transformers.modeling_utils' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_every_name_of_the_table_is_accepted() -> None:
     for name in registry.ENTRIES:
         check_name(name)

@@ -1,8 +1,10 @@
 """What runs take and keep, as their users see it: the work in the ledger, the store, its faults."""
 
+import gc
 import json
 
 import pytest
+from transformers import LlamaForCausalLM
 
 import fixtures.imported  # noqa: F401
 from optim_hunter.models.registry import open_language_model
@@ -114,6 +116,18 @@ def test_verdicts_alone_run_each_prompt_once_although_controls_come_between(pyte
     prompts = sum(len(model.encode(regression_prompt(draw(TASK, seed)).text).ids) for seed in SEEDS)
     tokens = [work["tokens_run"] for work in run["work"].values()]
     assert max(tokens) < 1.1 * (prompts + OPENING) + 15 * len(SEEDS)
+
+
+def test_a_run_lets_go_of_weights_and_of_the_garbage_collector(run):
+    before = gc.get_freeze_count(), number_of_models()
+    run("first")
+    assert gc.get_freeze_count() <= before[0]
+    assert number_of_models() <= before[1]
+
+
+def number_of_models():
+    gc.collect()
+    return sum(type(one) is LlamaForCausalLM for one in gc.get_objects())
 
 
 def test_none_keeps_and_takes_nothing(run, pytester):

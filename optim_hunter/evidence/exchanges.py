@@ -11,7 +11,7 @@ from typing import Any
 from optim_hunter.cases import Case
 from optim_hunter.illustrations import Illustrations
 from optim_hunter.tasks.prompts import number_text, regression_prompt
-from optim_hunter.tasks.regression import Episode
+from optim_hunter.tasks.regression import KEPT_EPISODES, Episode
 
 FIELD = "exchanges"
 PROMPTS = "prompts"
@@ -26,10 +26,10 @@ def exchanges_of(case: Case, shown: Illustrations) -> dict[str, Any]:
         return {}
     prompts, exchanges = {}, {}
     for seed, one in sorted(kept.items()):
-        name, text = _prompt_of(one.episode, task.template)
-        prompts[name] = text
+        prompt_key, text = _prompt_of(one.episode, task.template)
+        prompts[prompt_key] = text
         exchanges[str(seed)] = {
-            "prompt": name,
+            "prompt": prompt_key,
             "truth": number_text(one.episode.gold),
             "answer": one.answer,
         }
@@ -45,9 +45,9 @@ def gather(ledger: dict[str, Any], entry: dict[str, Any]) -> None:
         entry[FIELD] = key
 
 
-@lru_cache(4096)
+@lru_cache(KEPT_EPISODES)
 def _prompt_of(episode: Episode, template: str) -> tuple[str, str]:
-    """Name and text of a prompt, made once for all claims that rest on it."""
+    """Key and text of a prompt, made once for all claims that rest on an episode."""
     text = regression_prompt(episode, template).text
     return _short_hash(text), text
 

@@ -101,7 +101,7 @@ class Ledger:
     def write(self, indented: bool = False) -> None:
         """Write the ledger beside its place, then move it there: a reader never sees half of it, nor does a crash.
 
-        Only the last time it is indented, which encodes all of it anew.
+        Only the last time it is indented, which encodes all of it anew: entries too, whose q is set by then.
 
         Raises:
             UserError: it cannot be written; what was written before stays.

@@ -30,9 +30,10 @@ class Encoded:
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A causal language model. Its weights are opened when `module` is first asked for, and so is its tokenizer.
+    """A causal language model. Weights, tokenizer and context are each opened when they are first asked for.
 
-    `fingerprint` is a hash of what weights and tokenizer are made from.
+    `open_module`, `open_tokenizer` and `read_context` open them; `fingerprint` is a hash of what all three are made
+    from.
     """
 
     name: str
@@ -46,7 +47,7 @@ class LanguageModel:
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerFast:
-        """The model's own.
+        """The model's own fast tokenizer.
 
         Raises:
             UserError: it cannot be opened, or gives no character offsets.
@@ -70,6 +71,14 @@ class LanguageModel:
             UserError: they cannot be opened.
         """
         return self.open_module()
+
+    def open_text(self) -> None:
+        """Open tokenizer and context, so that what is wrong with them is told before long work.
+
+        Raises:
+            UserError: one of them cannot be opened.
+        """
+        _ = self.tokenizer, self.context
 
     @cached_property
     def beside_weights(self) -> dict[str, Any]:

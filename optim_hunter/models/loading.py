@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
+import transformers  # its models are imported when they are first named, which takes seconds
 from safetensors import SafetensorError
 from torch import nn
 from transformers.utils import logging

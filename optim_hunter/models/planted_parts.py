@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import transformers
+import transformers  # its models are imported when they are first named, which takes seconds
 from jaxtyping import Float, Int
 from torch import Tensor
 

@@ -274,6 +274,18 @@ def open_language_model(name: str, device: str | None = None, dtype: str | None 
     """The model of a name, fetched if need be, on `device` in `dtype` (None: the defaults).
 
     Raises:
+        UserError: the name, device or dtype is wrong, no source gives the model, or its tokenizer or configuration
+            cannot be opened.
+    """
+    model = find_language_model(name, device, dtype)
+    model.open_text()
+    return model
+
+
+def find_language_model(name: str, device: str | None = None, dtype: str | None = None) -> LanguageModel:
+    """The same, of which nothing is opened yet: to recall what was kept of it neither weights nor tokenizer are needed.
+
+    Raises:
         UserError: the name, device or dtype is wrong, or no source gives the model.
     """
     check_name(name)

@@ -128,7 +128,10 @@ def _attention(
 
 @cache
 def _register() -> None:
-    """With transformers, before the first pass: its models take seconds to import, and no pass may be needed."""
+    """Make this attention known to transformers, before the first pass.
+
+    Imported here since it takes seconds, and a run from the store makes no pass.
+    """
     from transformers import AttentionInterface
     from transformers.masking_utils import AttentionMaskInterface
 

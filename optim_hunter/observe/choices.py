@@ -162,19 +162,20 @@ class LinearChooser:
 
     def provenance(self) -> dict[str, Any]:
         """What the fits are made of, as plain JSON data."""
-        return dict(self._provenance)
-
-    @cached_property
-    def _provenance(self) -> dict[str, Any]:
         counts = np.bincount(self.windows.labels, minlength=len(self.task.group)).tolist()
         fitted = {"l1": self.path.chosen.l1} if LINEAR_VIEWS.keys() & set(self.task.views) else {}
         return {
             "stories": len(self.corpus.stories),
             "held_out_stories": len(self.split.held_out),
-            "tokenizer_sha256": tokenizer_sha256(self.tokenizer),
+            "tokenizer_sha256": self._tokenizer_sha256,
             "windows": dict(zip(self.task.group, counts, strict=True)),
             **fitted,
         }
+
+    @cached_property
+    def _tokenizer_sha256(self) -> str:
+        """Asked for with every seed."""
+        return tokenizer_sha256(self.tokenizer)
 
     def _require_every_word(self) -> None:
         group = self.task.group

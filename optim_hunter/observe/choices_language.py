@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,8 +12,8 @@ from jaxtyping import Float
 
 from optim_hunter.models.language import LanguageModel
 from optim_hunter.observe.choices import ChoiceObservation, with_views
-from optim_hunter.observe.kept_words import KeptWords, Text, prompt_from
-from optim_hunter.observe.next_words import NextWords, Prompt, next_words, word_tokens
+from optim_hunter.observe.kept_words import KeptWords, Text, prompts_from
+from optim_hunter.observe.next_words import NextWords, Prompt, next_words
 from optim_hunter.tasks.corpus import Corpus
 from optim_hunter.tasks.stories import Windows
 
@@ -49,14 +50,13 @@ def language_choices(
 def prompts_before(model: LanguageModel, windows: Windows, corpus: Corpus, view: str) -> list[Prompt]:
     """The tokens that a language model reads of each window; it tokenizes the story up to the word on its own.
 
-    In the view `story` these are all its tokens, in the view `window` those that begin in the window. BOS stands where
-    the tokenizer has one and the story's beginning is shown, and nowhere else: in the middle of a story it would say
-    that a new one begins. Of more tokens than the model's context holds, the last are read.
+    In the view `story` these are all its tokens, in the view `window` those that begin in the window; see
+    `kept_words.prompt_from`.
 
     Raises:
         UserError: a window in which no token of the model begins.
     """
-    return [prompt_from(model, *text) for text in texts_before(windows, corpus, view)]
+    return prompts_from(model, texts_before(windows, corpus, view))
 
 
 def texts_before(windows: Windows, corpus: Corpus, view: str) -> list[Text]:
@@ -91,29 +91,28 @@ class LanguageChooser:
         self.engine, self.linear, self._kept = engine, linear, kept
         self._views = [view for view in linear.task.views if view in LANGUAGE_VIEWS]
         self._seeds: set[int] = set()
-        self._texts = lru_cache(None)(self._drawn)
+        self._texts = cache(self._texts_before)
 
     def prepare(self, seeds: Iterable[int]) -> None:
-        """Before long work: look at words and seeds, and open the model if anything is lacking.
+        """Before long work: look at the seeds and, if anything is lacking, at the words, and open the model.
 
         Raises:
-            UserError: a word that is no single token, a seed beyond the held-out stories, or a model that cannot be
-                opened.
+            UserError: a seed beyond the held-out stories or, if anything is lacking, a word that is no single token or
+                a model that cannot be opened.
             InvalidInstrument: the pass does not compute what the model's own code does.
         """
         if not self._views:
             return
         self._seeds |= set(seeds)
         self.linear.split.part(self.linear.task, max(self._seeds))
-        if any(self._lacks(seed, view) for seed in self._seeds for view in self._views):
-            word_tokens(self.engine.model, self.linear.task.group)
-            self.engine.open()
+        asked = (self._texts(seed, view) for seed in self._seeds for view in self._views)
+        self._kept.open_if_lacking(self.engine, asked, self.linear.task.group)
 
     def observe(self, seed: int | None) -> ChoiceObservation:
         """The windows of a seed, and what the views of the task say of them.
 
         Raises:
-            UserError: as `next_words` and `prompts_before`.
+            UserError: as `next_words` and `prompt_from`.
             InvalidInstrument: as `next_words`.
         """
         observation = self.linear.observe(seed)
@@ -122,7 +121,8 @@ class LanguageChooser:
         checks = _worst([one.checks for one in said.values()])
         return with_views(observation, {view: one.log_probabilities for view, one in said.items()}, checks)
 
-    def _drawn(self, seed: int, view: str) -> list[Text]:
+    def _texts_before(self, seed: int, view: str) -> list[Text]:
+        """What stands before the words of a seed's windows, as a view shows it; kept as long as the chooser is."""
         windows = self.linear.windows.of_stories(self.linear.split.part(self.linear.task, seed))
         return texts_before(windows, self.linear.corpus, view)
 
@@ -146,8 +146,7 @@ class LanguageChooser:
     def _ask(self, seeds: Sequence[int], view: str) -> None:
         """Run seeds side by side, and keep what was said of each."""
         group, texts = self.linear.task.group, [self._texts(seed, view) for seed in seeds]
-        prompts = [prompt_from(self.engine.model, *text) for of_seed in texts for text in of_seed]
-        said = next_words(self.engine, prompts, group)
+        said = next_words(self.engine, prompts_from(self.engine.model, chain.from_iterable(texts)), group)
         ends = np.cumsum([len(of_seed) for of_seed in texts])[:-1]
         for of_seed, found in zip(texts, np.split(said.log_probabilities, ends), strict=True):
             self._kept.put(of_seed, group, NextWords(found, said.checks))

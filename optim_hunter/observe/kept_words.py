@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from optim_hunter.claim import UserError
 from optim_hunter.models.language import LanguageModel
-from optim_hunter.observe.next_words import NextWords, Prompt, next_words
+from optim_hunter.observe.next_words import NextWords, Prompt, next_words, word_tokens
 from optim_hunter.observe.store import Store
 from optim_hunter.observe.versions import words_engine
 
@@ -23,7 +23,8 @@ Text = tuple[str, int]
 def prompt_from(model: LanguageModel, before: str, start: int) -> Prompt:
     """The model's tokens of the text before a word, from the first that begins at character `start` or later.
 
-    BOS counts as at 0.
+    BOS stands where the tokenizer has one and the text's beginning is shown, and nowhere else: in the middle of a story
+    it would say that a new one begins. Of more tokens than the model's context holds, the last are read.
 
     Raises:
         UserError: no token begins there.
@@ -33,6 +34,15 @@ def prompt_from(model: LanguageModel, before: str, start: int) -> Prompt:
     if not kept:
         raise UserError(f"{model.name}: no token to read before a word", "ask for a larger context")
     return tuple(kept[-model.context :])
+
+
+def prompts_from(model: LanguageModel, texts: Iterable[Text]) -> list[Prompt]:
+    """The model's tokens of each text.
+
+    Raises:
+        UserError: as `prompt_from`.
+    """
+    return [prompt_from(model, *text) for text in texts]
 
 
 class KeptWords:
@@ -71,6 +81,17 @@ class KeptWords:
             arrays = {"log_probabilities": said.log_probabilities}
             self._store.put(key, {"checks": dict(said.checks)}, arrays)
 
+    def open_if_lacking(self, engine: Engine, asked: Iterable[Sequence[Text]], group: Sequence[str]) -> None:
+        """Before long work: if the words after any of these texts are not known, look at them, and open the model.
+
+        Raises:
+            UserError: a word that is no single token, or a model that cannot be opened.
+            InvalidInstrument: the pass does not compute what the model's own code does.
+        """
+        if any(self.get(texts, group) is None for texts in asked):
+            word_tokens(engine.model, group)
+            engine.open()
+
     def say(self, engine: Engine, texts: Sequence[Text], group: Sequence[str]) -> NextWords:
         """What the model of the engine says, asked only if it is not kept.
 
@@ -78,16 +99,17 @@ class KeptWords:
             UserError: as `next_words` and `prompt_from`.
             InvalidInstrument: as `next_words`.
         """
+        assert engine.model.fingerprint == self._model["weights"], "another model's words are kept here"
         known = self.get(texts, group)
         if known is None:
-            known = next_words(engine, [prompt_from(engine.model, *text) for text in texts], group)
+            known = next_words(engine, prompts_from(engine.model, texts), group)
             self.put(texts, group, known)
         return known
 
     def _key(self, texts: Sequence[Text], group: Sequence[str]) -> dict[str, Any]:
         """Texts and words as they are: corpus, windows and view matter only as far as they make these.
 
-        The tokens follow from them, since the tokenizer is in the model's fingerprint.
+        The tokens follow from them, since what tokenizer and context are made from is in the model's fingerprint.
         """
         shown = hashlib.sha256(json.dumps([list(group), list(texts)]).encode()).hexdigest()
         return {**self._model, "texts": shown}

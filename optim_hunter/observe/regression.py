@@ -97,6 +97,7 @@ class RegressionPass:
     def _leave_out_long_prompts(self) -> None:
         """Take tasks out of the plan whose prompts the model cannot read, so that they do not spoil the others."""
         self._looked_at = True
+        self.engine.model.open_text()
         for task, asked in list(self.plan.items()):
             try:
                 for seed in asked:

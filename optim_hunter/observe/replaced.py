@@ -70,13 +70,18 @@ class TokenReplacer:
             NoValue: none of them ends in the token.
         """
         assert seed is not None
-        texts = [text for text in self._texts(seed) if text[0].endswith(self.task.token)]
+        texts = self.asked(seed)
         if not texts:
             raise NoValue(f"no word of the group after {self.task.token!r} in the stories of this seed")
-        shown = [texts, *([self._with(text, other) for text in texts] for other in self.replacements)]
-        said = self._say([text for of_one in shown for text in of_one], self.task.group)
-        kept, *replaced = np.split(said.log_probabilities, len(shown))
+        said = self._say(texts, self.task.group)
+        kept, *replaced = np.split(said.log_probabilities, 1 + len(self.replacements))
         return ReplacedTokenObservation(seed, self.task.group, kept, np.array(replaced), self.replacements, said.checks)
+
+    def asked(self, seed: int) -> list[Text]:
+        """The texts of a seed that end in the token, as they are and then with each replacement; none where none do."""
+        texts = [text for text in self._texts(seed) if text[0].endswith(self.task.token)]
+        replacements = self.replacements if texts else ()
+        return [*texts, *(self._with(text, other) for other in replacements for text in texts)]
 
     def _texts(self, seed: int) -> list[Text]:
         from optim_hunter.observe.choices_language import texts_before

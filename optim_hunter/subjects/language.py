@@ -32,11 +32,12 @@ class LanguageSubject:
         from optim_hunter.observe.kept_words import KeptWords
         from optim_hunter.observe.regression import RegressionPass
 
-        self.model = registry.open_language_model(name, options.device, options.dtype)
+        self.model = registry.find_language_model(name, options.device, options.dtype)
         self.engine, self.kept = Engine(self.model), PartStore(store, self.model)
         self.passes = {stem: RegressionPass(self.engine, plan, self.kept) for stem, plan in plans.items()}
         self._source, self._store, self._kept_words = options.corpus, store, KeptWords(store, self.model)
-        self._choosers: dict[ChoiceTask, LanguageChooser | TokenReplacer] = {}
+        self._choosers: dict[ChoiceTask, LanguageChooser] = {}
+        self._replacers: dict[ChoiceTask, TokenReplacer] = {}
         self._shown: dict[ChoiceTask, Chooser | TokenReplacer] = {}
 
     @cached_property
@@ -55,7 +56,12 @@ class LanguageSubject:
         return corpus
 
     def precheck(self, task: Any, seeds: Sequence[int]) -> None:
-        if isinstance(task, ChoiceTask):
+        if isinstance(task, ReplacedTokenTask):
+            replacer = self._replacer(task)
+            replacer.prepare(seeds)
+            asked = filter(None, map(replacer.asked, seeds))
+            self._kept_words.open_if_lacking(self.engine, asked, task.group)
+        elif isinstance(task, ChoiceTask):
             self._chooser(task).prepare(task.parts(seeds))
         else:
             self.passes[task.stem].prepare(task, seeds)
@@ -75,13 +81,13 @@ class LanguageSubject:
         self.engine.close()
 
     def describe(self, task: Any) -> dict[str, Any]:
-        fits = [chooser.linear for chooser in self._choosers.values()]
+        fits = [one.linear for one in self._choosers.values()] + [one.linear for one in self._replacers.values()]
         taken = self.kept.taken + self._kept_words.taken + sum(one.taken for one in fits)
         return {
             "source_of_model": asdict(self.model.provenance),
             "device": self.model.device,
             "dtype": self.model.dtype,
-            "corpus": self._described(self._choosers[task]) if isinstance(task, ChoiceTask) else None,
+            "corpus": self._described(task) if isinstance(task, ChoiceTask) else None,
             "work": {
                 "forward_passes": self.engine.forward_passes,
                 "tokens_run": self.engine.tokens_run,
@@ -92,21 +98,27 @@ class LanguageSubject:
             },
         }
 
-    def _described(self, chooser: LanguageChooser | TokenReplacer) -> dict[str, Any]:
-        return self.corpus.described | chooser.linear.provenance()
+    def _described(self, task: ChoiceTask) -> dict[str, Any]:
+        asks = self._replacers[task] if isinstance(task, ReplacedTokenTask) else self._choosers[task]
+        return self.corpus.described | asks.linear.provenance()
 
-    def _chooser(self, task: ChoiceTask) -> LanguageChooser | TokenReplacer:
+    def _chooser(self, task: ChoiceTask) -> LanguageChooser:
         from optim_hunter.observe.choices import LinearChooser
         from optim_hunter.observe.choices_language import LanguageChooser
-        from optim_hunter.observe.replaced import TokenReplacer
         from optim_hunter.observe.resampled import resampling
 
         if task not in self._choosers:
             linear = LinearChooser(self.corpus, task, self._store)
-            self._choosers[task] = (
-                TokenReplacer(linear, task, partial(self._kept_words.say, self.engine))
-                if isinstance(task, ReplacedTokenTask)
-                else LanguageChooser(self.engine, linear, self._kept_words)
-            )
+            self._choosers[task] = LanguageChooser(self.engine, linear, self._kept_words)
             self._shown[task] = resampling(self._choosers[task], task)
         return self._choosers[task]
+
+    def _replacer(self, task: ReplacedTokenTask) -> TokenReplacer:
+        from optim_hunter.observe.choices import LinearChooser
+        from optim_hunter.observe.replaced import TokenReplacer
+
+        if task not in self._replacers:
+            linear = LinearChooser(self.corpus, task, self._store)
+            replacer = TokenReplacer(linear, task, partial(self._kept_words.say, self.engine))
+            self._replacers[task] = self._shown[task] = replacer
+        return self._replacers[task]

@@ -71,7 +71,7 @@ class DataSet:
         return x_train, y_train, x_test, y_test
 
     def further_case(self, seed: int, query: int) -> tuple[Float[np.ndarray, "feature"], float]:
-        """A test case of a seed beyond those of its table: the generator's next rows."""
+        """Test case `query` (from `tests` on) of a seed: the generator's rows behind those of its table."""
         features, outputs = self.rounded(self.examples + query + 1, seed)
         return features[-1], float(outputs[-1])
 

@@ -67,6 +67,11 @@ class ReplacedTokenTask(ChoiceTask):
     token: str = ","
     replacements: int = 3
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.replacements < 1:
+            raise UserError(f"{self.replacements} tokens to replace {self.token!r}: choose 1 or more")
+
 
 @dataclass(frozen=True)
 class ResampledChoiceTask(ChoiceTask):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cache, partial
 
 import numpy as np
 from jaxtyping import Float
@@ -41,12 +41,13 @@ class PlantedCommas:
 
     def corpus(self, name: str) -> Corpus:
         """Clauses of which half have a cue; 90 % of these, and of the others 10 %, end in the mark."""
-        drawn = drawn_clauses(self.stories * CLAUSES)
-        begun = [clause.words + self.mark * clause.marked for clause in drawn]
-        said = np.exp(self.log_probabilities([(clause, 0) for clause in begun], CONJUNCTIONS))
+        drawn = _drawn_clauses(self.stories * CLAUSES)
+        texts = [clause.words + self.mark * clause.marked for clause in drawn]
+        said = np.exp(self.log_probabilities([(text, 0) for text in texts], CONJUNCTIONS))
         # As generator.choice(p=…) draws: the first word whose cumulative share exceeds the number drawn.
-        passed = np.cumsum(said / said.sum(1, keepdims=True), axis=1) <= np.array([[clause.share] for clause in drawn])
-        clauses = [clause + CONJUNCTIONS[word] for clause, word in zip(begun, passed.sum(1), strict=True)]
+        uniform = np.array([[clause.uniform] for clause in drawn])
+        passed = np.cumsum(said / said.sum(1, keepdims=True), axis=1) <= uniform
+        clauses = [text + CONJUNCTIONS[word] for text, word in zip(texts, passed.sum(1), strict=True)]
         stories = [" ".join(clauses[first : first + CLAUSES]) + " home." for first in range(0, len(clauses), CLAUSES)]
         return corpus_of(name, f"\n{SEPARATOR}\n".join(stories), self.note)
 
@@ -76,29 +77,29 @@ class PlantedTakenBack(PlantedCommas):
 
 
 @dataclass(frozen=True)
-class Clause:
-    """Words of a clause, whether the mark comes after them, and the number from which its conjunction follows."""
+class _Clause:
+    """Words of a clause, whether a mark follows them, and a uniform number in [0, 1) that decides its conjunction."""
 
     words: str
     marked: bool
-    share: float
+    uniform: float
 
 
-@lru_cache
-def drawn_clauses(number: int) -> tuple[Clause, ...]:
-    """The same for all plants, which differ in their marks and in what heeds them."""
+@cache
+def _drawn_clauses(number: int) -> tuple[_Clause, ...]:
+    """So many, drawn with `SEED`: the same for all plants, which differ in their marks and in what heeds them."""
     generator = np.random.default_rng(SEED)
     return tuple(_clause(generator) for _ in range(number))
 
 
-def _clause(generator: np.random.Generator) -> Clause:
+def _clause(generator: np.random.Generator) -> _Clause:
     length = generator.integers(SHORTEST, LONGEST, endpoint=True)
     words = [WORDS[word] for word in generator.integers(len(WORDS), size=length)]
     cued = generator.random() < 1 / 2
     if cued:
         words[-1 - int(generator.integers(CUE_REACH))] = CUES[generator.integers(len(CUES))]
     marked = generator.random() < (BESIDE if cued else 1 - BESIDE)
-    return Clause(" ".join(words), bool(marked), generator.random())
+    return _Clause(" ".join(words), bool(marked), generator.random())
 
 
 def ends_in(text: str, mark: str) -> bool:

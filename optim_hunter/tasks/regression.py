@@ -78,9 +78,12 @@ class Episode:
 @lru_cache(KEPT_EPISODES)
 def episode(name: str, seed: int, query: int = 0) -> Episode:
     """All examples of a data set's seed, and one test case: query 0 is the first of the published split."""
-    drawn = dataset(name)
-    features, outputs, cases, golds = drawn.table(seed)
-    case, gold = (cases[query], float(golds[query])) if query < drawn.tests else drawn.further_case(seed, query)
+    data = dataset(name)
+    features, outputs, cases, golds = data.table(seed)
+    if query < data.tests:
+        case, gold = cases[query], float(golds[query])
+    else:
+        case, gold = data.further_case(seed, query)
     for drawn_once in (features, outputs, case):
         drawn_once.setflags(write=False)
     return Episode(seed, features, outputs, case, gold)

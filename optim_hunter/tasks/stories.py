@@ -21,6 +21,9 @@ BYTES = 256
 BATCH = 1024
 """Stories encoded at once: enough for all cores, without the encodings of a whole corpus in memory."""
 
+KEPT_CORPORA = 2
+"""Whose tokens stay in memory: the one that claims are about, and that of the control between them."""
+
 CONJUNCTIONS = (" and", " but", " for", " so", " or")
 
 
@@ -117,9 +120,14 @@ def tokenizer_sha256(tokenizer: Tokenizer) -> str:
 
 def token_texts(tokenizer: Tokenizer) -> tuple[str, ...]:
     """The text of each token; a token that is part of a character keeps its name in the byte alphabet."""
-    texts = tokenizer.decode_batch([[token] for token in range(tokenizer.get_vocab_size())])
+    texts = _decoded(tokenizer)
     names = token_names(tokenizer)
     return tuple(name if "\ufffd" in text else text for name, text in zip(names, texts, strict=True))
+
+
+def _decoded(tokenizer: Tokenizer) -> list[str]:
+    """Each token decoded on its own; a part of a character is U+FFFD."""
+    return list(tokenizer.decode_batch([[token] for token in range(tokenizer.get_vocab_size())]))
 
 
 def token_names(tokenizer: Tokenizer) -> list[str]:
@@ -162,7 +170,7 @@ def word_ends(
     tokenizer: Tokenizer, tokens: Int[np.ndarray, "token"], following: Int[np.ndarray, "occurrence"]
 ) -> Bool[np.ndarray, "occurrence"]:
     """Whether the token at each of these places does *not* continue the word before it with a letter or digit."""
-    first = [text[:1] for text in tokenizer.decode_batch([[token] for token in range(tokenizer.get_vocab_size())])]
+    first = [text[:1] for text in _decoded(tokenizer)]
     ends = ~np.array([letter.isalnum() for letter in first])[tokens[following]]
     # A byte of a longer character is a letter or not only together with those that follow; no character has over four.
     unclear = np.array([letter == "\ufffd" for letter in first])[tokens[following]]
@@ -172,14 +180,16 @@ def word_ends(
     return np.asarray(ends)
 
 
-@lru_cache(2)
-def _encoded(tokenizer: str, stories: tuple[str, ...]) -> tuple[Int[np.ndarray, "token"], Int[np.ndarray, "story"]]:
-    """`encode` once for all groups of words and tasks that a corpus is asked about; the tokenizer is its JSON."""
+@lru_cache(KEPT_CORPORA)
+def _encoded(
+    tokenizer_json: str, stories: tuple[str, ...]
+) -> tuple[Int[np.ndarray, "token"], Int[np.ndarray, "story"]]:
+    """`encode`, once for all groups and tasks of a corpus; a tokenizer has no hash, its JSON has."""
     from tokenizers import Tokenizer
 
-    tokens, lengths = encode(Tokenizer.from_str(tokenizer), stories)
+    tokens, lengths = encode(Tokenizer.from_str(tokenizer_json), stories)
     for shared in (tokens, lengths):
-        shared.flags.writeable = False
+        shared.setflags(write=False)
     return tokens, lengths
 
 
