@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from transformers import AutoConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTo
 
 from optim_hunter.claim import UserError
 from optim_hunter.models import planted, registry
-from optim_hunter.models.registry import check_name, known_names, marker, open_language_model
+from optim_hunter.models.registry import check_name, find_language_model, known_names, marker, open_language_model
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 WORDS = ["<unk>", "<s>", "</s>", "one", "two", "three"]
@@ -195,6 +196,43 @@ def test_a_folder_opens_ready_for_passes(tiny: Path) -> None:
     assert model.provenance.source == f"folder {tiny}"
     assert model.provenance.sha256 == registry.Folder(tiny).fetch().provenance.sha256
     assert open_language_model(str(tiny), "cpu", "bfloat16").module.dtype == torch.bfloat16
+
+
+def with_another_word(settings: dict[str, Any]) -> None:
+    settings["model"]["vocab"] = {"two" if word == "one" else "one" if word == "two" else word: index
+                                  for word, index in settings["model"]["vocab"].items()}  # fmt: skip
+
+
+def with_another_bos(settings: dict[str, Any]) -> None:
+    settings["bos_token"] = "</s>"
+
+
+def with_half_the_context(settings: dict[str, Any]) -> None:
+    settings["max_position_embeddings"] //= 2
+
+
+def with_another_end(settings: dict[str, Any]) -> None:
+    settings["eos_token_id"] = 4
+
+
+@pytest.mark.parametrize(
+    ("file", "edit"),
+    [
+        ("tokenizer.json", with_another_word),
+        ("tokenizer_config.json", with_another_bos),
+        ("config.json", with_half_the_context),
+        ("generation_config.json", with_another_end),
+    ],
+)
+def test_the_same_weights_with_other_settings_are_another_model(
+    copy: Path, file: str, edit: Callable[[dict[str, Any]], None]
+) -> None:
+    before = find_language_model(str(copy)).fingerprint
+    assert find_language_model(str(copy)).fingerprint == before
+    settings = json.loads((copy / file).read_text())
+    edit(settings)
+    (copy / file).write_text(json.dumps(settings))
+    assert find_language_model(str(copy)).fingerprint != before
 
 
 def test_encoding_puts_exactly_one_bos_in_front(tiny: Path) -> None:

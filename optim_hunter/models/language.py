@@ -80,6 +80,11 @@ class LanguageModel:
         """
         _ = self.tokenizer, self.context
 
+    @property
+    def identity(self) -> dict[str, str]:
+        """What it computes depends on these and its own code: they begin every key of the store that is about it."""
+        return {"model": self.name, "weights": self.fingerprint, "dtype": self.dtype, "device": self.device}
+
     @cached_property
     def beside_weights(self) -> dict[str, Any]:
         """What others look up in the weights and keep as long as they are open."""

@@ -66,14 +66,7 @@ class PartStore:
     def __init__(self, store: Store | None, model: LanguageModel) -> None:
         self.files = store
         self.taken = 0
-        self._model = {
-            "kind": "pass",
-            "model": model.name,
-            "weights": model.fingerprint,
-            "dtype": model.dtype,
-            "device": model.device,
-            "engine": pass_engine(),
-        }
+        self._model = {"kind": "pass", **model.identity, "engine": pass_engine()}
 
     def get(self, need: str, prompt: str, pair: Any) -> Part | None:
         """What is kept of a prompt's need; `pair` are the tokens that it compares, where they are not its own."""

@@ -54,14 +54,7 @@ class KeptWords:
     def __init__(self, store: Store | None, model: LanguageModel) -> None:
         self._store, self._seen = store, dict[str, NextWords]()
         self.taken = 0
-        self._model = {
-            "kind": "words",
-            "model": model.name,
-            "weights": model.fingerprint,
-            "dtype": model.dtype,
-            "device": model.device,
-            "engine": words_engine(),
-        }
+        self._model = {"kind": "words", **model.identity, "engine": words_engine()}
 
     def get(self, texts: Sequence[Text], group: Sequence[str]) -> NextWords | None:
         """What is known of the words after these texts."""
