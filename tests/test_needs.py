@@ -17,7 +17,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 import optim_hunter
-from fixtures.architectures import LLAMA_LIKE, VOUCHED, random_model
+from fixtures.architectures import MIXTURE, VOUCHED, random_model
 from fixtures.models import language_model
 from optim_hunter.claim import InvalidInstrument, NoValue, UserError
 from optim_hunter.observe import checks
@@ -338,8 +338,7 @@ def test_what_a_prompt_cannot_show_has_no_value_and_a_reason(tiny_model):
 
 
 def test_experts_have_no_neurons_to_read():
-    mixture = LLAMA_LIKE | {"model_type": "mixtral", "num_local_experts": 2, "num_experts_per_tok": 1}
-    model = language_model(random_model(mixture))
+    model = language_model(random_model(MIXTURE))
     with pytest.raises(UserError, match="have no single down projection, so that their neurons cannot be read: choose"):
         pass_over(model, {TASK: {0: {"activations"}}}).prepare(TASK, [0])
 

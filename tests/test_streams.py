@@ -1,16 +1,20 @@
 """Segments, padding and shared stems: a token is read alike however the prompt before it was cut and batched."""
 
+from contextlib import contextmanager
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fixtures.architectures import TRIED, VOUCHED, WINDOW, random_model
+from fixtures.architectures import MIXTURE, TRIED, VOUCHED, WINDOW, random_model
+from optim_hunter.observe.agreement import disagreement
 from optim_hunter.observe.attend import AttentionPass
 from optim_hunter.observe.instruments import Capture, advance, read, read_batch
 from optim_hunter.observe.layouts import decoder_parts
 from optim_hunter.observe.posed import common_prefix, stems
 from optim_hunter.observe.streams import Stream
+from optim_hunter.observe.sums import GroupSums
 
 CPU = torch.device("cpu")
 tokens = st.integers(1, 2000)
@@ -22,6 +26,17 @@ def llama():
     module = random_model(VOUCHED["llama"])
     module.set_attn_implementation("sdpa")
     return module, decoder_parts(module)
+
+
+@contextmanager
+def counted(modules):
+    """How many tokens, padding included, go into each of the modules that run."""
+    tokens = []
+    count = lambda _, args: tokens.append(args[0].shape[:-1].numel())  # noqa: E731
+    handles = [module.register_forward_pre_hook(count) for module in modules]
+    yield tokens
+    for handle in handles:
+        handle.remove()
 
 
 def assert_read_alike(seen, row, alone):
@@ -38,7 +53,7 @@ def test_segments_and_padding_change_nothing(llama, rows, last):
     rows = [[[7, *row[0]], *row[1:], [*row[2], last.draw(tokens)]] for row in rows]
     stream = Stream.start(len(rows), CPU)
     for segment in range(3):
-        advance(module, stream, [row[segment] for row in rows])
+        advance(module, parts, stream, [row[segment] for row in rows])
     seen = read(module, parts, stream, [row[3] for row in rows], Capture(rows=True))
     for place, row in enumerate(rows):
         whole = [token for segment in row for token in segment]
@@ -51,7 +66,7 @@ def test_rows_that_share_a_stem_are_read_as_whole_prompts(llama, shared, queries
     module, parts = llama
     branches = [[data.draw(prompts) for _ in range(queries)] for _ in shared]
     stem = Stream.start(len(shared), CPU)
-    advance(module, stem, shared)
+    advance(module, parts, stem, shared)
     stream = stem.branch(queries)
     seen = read(module, parts, stream, [branch for row in branches for branch in row], Capture(rows=True))
     after = read(module, parts, stream, [[5]] * queries * len(shared), Capture(rows=True))
@@ -71,8 +86,8 @@ def test_every_architecture_continues_a_stem(name):
     draw = [torch.randint(1, 2000, (length,), generator=generator).tolist() for length in (14, 11, 9, 3, 5, 12)]
     assert len(draw[0]) > WINDOW
     stem = Stream.start(2, CPU)
-    advance(module, stem, [draw[0][:6], draw[1][:2]])
-    advance(module, stem, [draw[0][6:], draw[1][2:]])
+    advance(module, parts, stem, [draw[0][:6], draw[1][:2]])
+    advance(module, parts, stem, [draw[0][6:], draw[1][2:]])
     stream = stem.branch(2)
     seen = read(module, parts, stream, draw[2:], Capture(rows=True))
     after = read(module, parts, stream, [[9], [], [8], [7]], Capture(rows=True))
@@ -99,6 +114,41 @@ def test_several_positions_are_read_at_once(llama):
             row_so_far = seen.rows[row][:, :, index, : len(until)]
             torch.testing.assert_close(row_so_far, alone.rows[0][:, :, -1], atol=1e-5, rtol=0)
     assert float(seen.rows_error.max()) < 1e-5
+
+
+@pytest.mark.parametrize("positions", [None, [[-3, -1], [0, 1]]])
+def test_the_last_mlp_runs_at_what_is_read_and_the_others_at_all_tokens(llama, positions):
+    module, parts = llama
+    with counted(parts.mlp_output) as tokens:
+        read(module, parts, Stream.start(2, CPU), [[3, 4, 5, 6], [8, 9, 10]], Capture(positions=positions))
+    *others, last = tokens
+    assert set(others) == {8}
+    assert last == 2 * (1 + len(positions[0]) if positions else 2)
+
+
+def test_the_last_mlp_runs_at_one_token_of_what_is_not_read(llama):
+    module, parts = llama
+    with counted(parts.mlp_output) as tokens:
+        advance(module, parts, Stream.start(2, CPU), [[3, 4, 5, 6], [8, 9, 10]])
+    assert tokens[-2:] == [8, 2]
+
+
+def test_sums_are_over_all_tokens_of_the_last_mlp_too(llama):
+    module, parts = llama
+    asked = GroupSums(parts.mlp_output, [[0, 0, 1, 1], [0, 1, 1]], 2)
+    prompts = [[3, 4, 5, 6], [8, 9, 10]]
+    with counted(parts.mlp_output) as tokens:
+        advanced = advance(module, parts, Stream.start(2, CPU), prompts, asked)
+        seen = read(module, parts, Stream.start(2, CPU), prompts, Capture(sums=asked))
+    assert set(tokens) == {8}
+    torch.testing.assert_close(advanced, seen.sums)
+
+
+def test_a_mixture_of_experts_runs_whole():
+    module = random_model(MIXTURE)
+    parts = decoder_parts(module)
+    assert parts.last_mlp is None
+    assert disagreement(module, parts) < 1e-4
 
 
 def test_a_batch_without_padding_needs_no_mask():

@@ -109,7 +109,7 @@ class Engine:
     ) -> Float[Tensor, "row module group neuron"] | None:
         """Run the next segment of every row, and read nothing but sums; None where none are asked."""
         self._count(segments)
-        return advance(self.model.module, stream, segments, asked)
+        return advance(self.model.module, self.parts, stream, segments, asked)
 
     def read(
         self, stream: Stream, segments: Sequence[Sequence[int]], capture: Capture, labels: Sequence[str]

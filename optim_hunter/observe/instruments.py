@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from optim_hunter.claim import UserError
 from optim_hunter.observe.attend import AttentionPass, attending
+from optim_hunter.observe.last_layer import narrow_last_mlp
 from optim_hunter.observe.layouts import DecoderParts
 from optim_hunter.observe.streams import Stream
 from optim_hunter.observe.sums import GroupSums, stacked, summing
@@ -130,14 +131,19 @@ def _listening(taps: _Taps, parts: DecoderParts, capture: Capture) -> Iterator[N
 
 @torch.inference_mode()
 def advance(
-    module: PreTrainedModel, stream: Stream, segments: Sequence[Sequence[int]], asked: GroupSums | None = None
-) -> Float[Tensor, "row module group neuron"] | None:
+    module: PreTrainedModel, parts: DecoderParts, stream: Stream, segments: Sequence[Sequence[int]],
+    asked: GroupSums | None = None,
+) -> Float[Tensor, "row module group neuron"] | None:  # fmt: skip
     """Run the next segment of every row, and read nothing but sums; None where none are asked or no token is run."""
     if not any(segments):
         return None
     tokens = stream.extend(segments)
-    under_way = AttentionPass(stream, tokens.shape[1], None)
-    with attending(module, under_way), summing(asked, tokens.shape[1], tokens.device) as sums:
+    width = tokens.shape[1]
+    with (
+        attending(module, AttentionPass(stream, width, None)),
+        narrow_last_mlp(parts, tokens[:, :0], width, asked),
+        summing(asked, width, tokens.device) as sums,
+    ):
         _forward(module.base_model, tokens, stream)
     return stacked(asked, sums)
 
@@ -157,6 +163,7 @@ def read(
         with (
             _listening(taps, parts, capture),
             attending(module, under_way),
+            narrow_last_mlp(parts, taps.columns, tokens.shape[1], capture.sums),
             summing(capture.sums, tokens.shape[1], tokens.device) as sums,
         ):
             if capture.logits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import suppress
 from dataclasses import dataclass
 
 from torch import nn
@@ -23,7 +24,8 @@ class DecoderParts:
     not), takes the outputs of `attention` and `mlp` (the norms after the blocks where there are any) and ends as
     the input of `norm`. `attention_blocks` compute the attention; `head_output` are their W_O, whose input is the
     concatenated heads, `heads` of them a layer. `mlp_output` are the down projections, whose input are the neurons'
-    activations; None where an MLP is no such thing (mixtures of experts).
+    activations, and `last_mlp` is the block around the last of them; None where an MLP is no such thing (mixtures of
+    experts).
     """
 
     layers: list[nn.Module]
@@ -32,6 +34,7 @@ class DecoderParts:
     attention_blocks: list[nn.Module]
     head_output: list[nn.Module]
     mlp_output: list[nn.Module] | None
+    last_mlp: nn.Module | None
     norm: nn.Module
     unembed: nn.Linear
     heads: int
@@ -109,13 +112,13 @@ def _parts(module: nn.Module, layout: _Layout, unembed: nn.Linear) -> DecoderPar
         [layer.get_submodule(name) for layer in layers]
         for name in (layout.attention, layout.mlp, layout.attention_block, layout.head_output)
     )
-    try:
+    neurons, last_mlp = None, None
+    with suppress(AttributeError):
         neurons = [layer.get_submodule(layout.mlp_output) for layer in layers]
-    except AttributeError:
-        neurons = None
+        last_mlp = layers[-1].get_submodule(layout.mlp_output.rpartition(".")[0])
     norm = module.get_submodule(layout.norm)
     heads = int(module.config.get_text_config().num_attention_heads)  # type: ignore[union-attr, operator]
-    return DecoderParts(layers, attention, mlp, blocks, outputs, neurons, norm, unembed, heads)
+    return DecoderParts(layers, attention, mlp, blocks, outputs, neurons, last_mlp, norm, unembed, heads)
 
 
 def _unknown(module: nn.Module, reason: str) -> UserError:
