@@ -25,7 +25,8 @@ is above what it held at rest; the median of three processes, since now and then
 likes. Imports of a tool and the weights are in the peak, as they are in a user's process.
 
 `rate` is the share of the machine's matrix rate, measured here with one square product: 2 operations for each
-weight of a linear layer and token, without attention scores and without the unembedding.
+weight of a linear layer and token, without attention scores and without the unembedding. It is plain's work by which
+all are measured; ours leaves out the last layer's MLP at tokens that are not read.
 """
 
 from __future__ import annotations

@@ -19,15 +19,23 @@ from typing import Any
 
 CLAIMS = ["claims/", "-m", "cpu and not slow", "-k", "smollm2"]
 
+LEAST = 0.1
+"""Seconds that a ledger can tell from none."""
 
-def run(name: str, folder: Path, arguments: list[str]) -> dict[str, Any]:
-    """A run over the claims, as a row."""
+
+def run(folder: Path, name: str, arguments: list[str]) -> dict[str, Any]:
+    """A run over the claims: its ledger."""
     out = folder / name
     options = ["-q", f"--claims-store={folder / 'store'}", f"--claims-out={out}"]
     status = subprocess.run([sys.executable, "-m", "pytest", *arguments, *options], check=False).returncode
-    if status not in (0, 1):  # 1: some verdicts are not as expected
-        sys.exit(f"pytest ended with status {status}: nothing is measured")
-    ledger = json.loads((out / "ledger.json").read_text(encoding="utf-8"))
+    ledger = out / "ledger.json"
+    if status not in (0, 1) or not ledger.exists():  # 1: some verdicts are not as expected
+        sys.exit(f"pytest ended with status {status}, so nothing was measured: see what it says above")
+    return json.loads(ledger.read_text(encoding="utf-8"))
+
+
+def row(name: str, ledger: dict[str, Any]) -> dict[str, Any]:
+    """What a run took, all models together, and what it found."""
     work = ledger["run"]["work"].values()
     return {
         "name": name,
@@ -47,11 +55,11 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         filling, from_store = (
-            run(name, Path(folder), arguments.claims or CLAIMS) for name in ("filling", "from_store")
+            row(name, run(Path(folder), name, arguments.claims or CLAIMS)) for name in ("filling", "from_store")
         )
-    from_store["ratio"] = filling["seconds"] / from_store["seconds"]
-    for row in (filling, from_store):
-        print("{name:10}  {seconds:8.1f} s  {forward_passes:5} forward passes  {fits:4} fits".format(**row))
+    from_store["ratio"] = filling["seconds"] / max(from_store["seconds"], LEAST)
+    for one in (filling, from_store):
+        print("{name:10}  {seconds:8.1f} s  {forward_passes:5} forward passes  {fits:4} fits".format(**one))
     print(f"{from_store['ratio']:.0f} times faster; verdicts alike: {filling['verdicts'] == from_store['verdicts']}")
     if arguments.json:
         arguments.json.write_text(json.dumps([filling, from_store], indent=1) + "\n", encoding="utf-8")

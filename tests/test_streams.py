@@ -1,5 +1,6 @@
 """Segments, padding and shared stems: a token is read alike however the prompt before it was cut and batched."""
 
+import math
 from contextlib import contextmanager
 
 import pytest
@@ -8,9 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixtures.architectures import MIXTURE, TRIED, VOUCHED, WINDOW, random_model
+from optim_hunter.observe import instruments
 from optim_hunter.observe.agreement import disagreement
 from optim_hunter.observe.attend import AttentionPass
+from optim_hunter.observe.attribution import closure_error
 from optim_hunter.observe.instruments import Capture, advance, read, read_batch
+from optim_hunter.observe.last_layer import narrow_last_mlp
 from optim_hunter.observe.layouts import decoder_parts
 from optim_hunter.observe.posed import common_prefix, stems
 from optim_hunter.observe.streams import Stream
@@ -34,9 +38,11 @@ def counted(modules):
     tokens = []
     count = lambda _, args: tokens.append(args[0].shape[:-1].numel())  # noqa: E731
     handles = [module.register_forward_pre_hook(count) for module in modules]
-    yield tokens
-    for handle in handles:
-        handle.remove()
+    try:
+        yield tokens
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def assert_read_alike(seen, row, alone):
@@ -116,21 +122,54 @@ def test_several_positions_are_read_at_once(llama):
     assert float(seen.rows_error.max()) < 1e-5
 
 
-@pytest.mark.parametrize("positions", [None, [[-3, -1], [0, 1]]])
-def test_the_last_mlp_runs_at_what_is_read_and_the_others_at_all_tokens(llama, positions):
-    module, parts = llama
+@pytest.mark.parametrize(
+    ("segments", "positions", "all_tokens", "read_tokens"),
+    [
+        ([[3, 4, 5, 6], [8, 9, 10]], None, 8, 2),
+        ([[3, 4, 5, 6], [8, 9, 10]], [[-3, -1], [0, 1]], 8, 2 + 3),
+        ([[3, 4, 5, 6], [8, 9, 10]], [[1, 1], [-1, -1]], 8, 2 + 1),
+        ([[3], [8]], None, 2, 2),
+        ([[3, 4], []], None, 4, 2),
+    ],
+)
+@pytest.mark.parametrize("name", VOUCHED)
+def test_the_last_mlp_runs_at_what_is_read_and_the_others_at_all_tokens(
+    name, segments, positions, all_tokens, read_tokens
+):
+    module = random_model(VOUCHED[name])
+    parts = decoder_parts(module)
     with counted(parts.mlp_output) as tokens:
-        read(module, parts, Stream.start(2, CPU), [[3, 4, 5, 6], [8, 9, 10]], Capture(positions=positions))
-    *others, last = tokens
-    assert set(others) == {8}
-    assert last == 2 * (1 + len(positions[0]) if positions else 2)
+        read(module, parts, Stream.start(2, CPU), segments, Capture(positions=positions))
+    assert tokens == [all_tokens, all_tokens, read_tokens]
 
 
-def test_the_last_mlp_runs_at_one_token_of_what_is_not_read(llama):
+def test_of_what_is_not_read_the_last_mlp_runs_at_one_token(llama):
     module, parts = llama
     with counted(parts.mlp_output) as tokens:
         advance(module, parts, Stream.start(2, CPU), [[3, 4, 5, 6], [8, 9, 10]])
     assert tokens[-2:] == [8, 2]
+
+
+def test_a_token_read_where_the_last_mlp_did_not_run_gives_no_number(llama, monkeypatch):
+    """Zeros there would close the sums, and the write would be believed."""
+    module, parts = llama
+    withheld = lambda parts, columns, *rest: narrow_last_mlp(parts, columns[:, :0], *rest)  # noqa: E731
+    monkeypatch.setattr(instruments, "narrow_last_mlp", withheld)
+    seen = read(module, parts, Stream.start(1, CPU), [[3, 4, 5]], Capture(positions=[[0, -1]]))
+    assert math.isnan(closure_error(seen.writes[0, 0], seen.residual[0, 0]))
+    assert closure_error(seen.writes[0, 1], seen.residual[0, 1]) < 1e-5
+
+
+def test_who_edits_or_listens_sees_all_tokens_of_the_last_mlp(llama):
+    module, parts = llama
+    shapes = []
+    edit = lambda _, args: shapes.append(args[0].shape)  # noqa: E731
+    listen = lambda _, __, output: shapes.append(output.shape)  # noqa: E731
+    handles = [parts.last_mlp.register_forward_pre_hook(edit), parts.last_mlp.register_forward_hook(listen)]
+    read(module, parts, Stream.start(1, CPU), [[3, 4, 5]], Capture())
+    for handle in handles:
+        handle.remove()
+    assert shapes == [(1, 3, 48), (1, 3, 48)]
 
 
 def test_sums_are_over_all_tokens_of_the_last_mlp_too(llama):

@@ -82,7 +82,7 @@ class LanguageModel:
 
     @property
     def identity(self) -> dict[str, str]:
-        """What it computes depends on these and its own code: they begin every key of the store that is about it."""
+        """What the store's keys of passes and of words say of the model; what else they depend on is their `engine`."""
         return {"model": self.name, "weights": self.fingerprint, "dtype": self.dtype, "device": self.device}
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The last layer's MLP is run at the tokens that are read, and at no other: what it writes there nobody sees."""
+"""The last layer's MLP runs only at the tokens that are read: nothing comes after it that would see the others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from optim_hunter.observe.layouts import DecoderParts
@@ -22,31 +22,36 @@ def narrow_last_mlp(
 
     Nothing is changed where sums are asked for, which are over all tokens, and in mixtures of experts.
     """
-    if parts.last_mlp is None or sums is not None:
+    if parts.last_mlp is None or sums is not None or width == 1:
         yield
         return
-    last = columns.new_full((len(columns), 1), width - 1)
-    with _run_at(parts.last_mlp, torch.cat([columns, last], 1), width):
+    read = torch.zeros(len(columns), width, dtype=torch.bool, device=columns.device)
+    read[torch.arange(len(columns), device=columns.device)[:, None], columns] = True
+    read[:, -1] = True
+    with _run_at(parts.last_mlp, read):
         yield
 
 
 @contextmanager
-def _run_at(module: nn.Module, columns: Int[Tensor, "row position"], width: int) -> Iterator[None]:
-    """Let a module that treats each token by itself run at these columns; at others it gives zeros."""
-    row = torch.arange(len(columns), device=columns.device)[:, None]
+def _run_at(module: nn.Module, read: Bool[Tensor, "row column"]) -> Iterator[None]:
+    """Let a module that treats each token by itself run at some alone, as one row of them.
+
+    At the others it gives NaN, so that who reads them by mistake does not get a sum that closes.
+    """
+    row, column = read.nonzero(as_tuple=True)
 
     def narrow(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         hidden, *rest = args
-        return hidden[row, columns], *rest
+        return hidden[row, column][None], *rest
 
     def widen(
-        _module: nn.Module, _args: tuple[Any, ...], output: Float[Tensor, "row position d_model"]
+        _module: nn.Module, _args: tuple[Any, ...], output: Float[Tensor, "1 token d_model"]
     ) -> Float[Tensor, "row column d_model"]:
-        everywhere = output.new_zeros(len(columns), width, output.shape[-1])
-        everywhere[row, columns] = output
+        everywhere = output.new_full((*read.shape, output.shape[-1]), torch.nan)
+        everywhere[row, column] = output[0]
         return everywhere
 
-    # Whoever listens or edits outside sees all columns: their hooks come before the one and behind the other.
+    # Who edits inputs or listens to outputs sees all columns: these hooks come before the one and behind the other.
     handles = [module.register_forward_pre_hook(narrow), module.register_forward_hook(widen, prepend=True)]
     try:
         yield

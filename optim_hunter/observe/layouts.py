@@ -64,21 +64,22 @@ class _Layout:
     mlp: str
     attention_block: str
     head_output: str
+    mlp_block: str
     mlp_output: str
 
 
 LAYOUTS = (
     _Layout(  # Gemma 2 and 3, OLMo 2: norms after the blocks
         "model.layers", "model.norm", "post_attention_layernorm", "post_feedforward_layernorm", "self_attn",
-        "self_attn.o_proj", "mlp.down_proj",
+        "self_attn.o_proj", "mlp", "mlp.down_proj",
     ),
     _Layout(  # Llama
-        "model.layers", "model.norm", "self_attn", "mlp", "self_attn", "self_attn.o_proj", "mlp.down_proj",
+        "model.layers", "model.norm", "self_attn", "mlp", "self_attn", "self_attn.o_proj", "mlp", "mlp.down_proj",
     ),
-    _Layout("transformer.h", "transformer.ln_f", "attn", "mlp", "attn", "attn.c_proj", "mlp.c_proj"),  # GPT-2
+    _Layout("transformer.h", "transformer.ln_f", "attn", "mlp", "attn", "attn.c_proj", "mlp", "mlp.c_proj"),  # GPT-2
     _Layout(
         "gpt_neox.layers", "gpt_neox.final_layer_norm", "attention", "mlp", "attention", "attention.dense",
-        "mlp.dense_4h_to_h",
+        "mlp", "mlp.dense_4h_to_h",
     ),
 )  # fmt: skip
 """Tried in this order: Llama keeps a `post_attention_layernorm` too, which there is the norm *before* its MLP."""
@@ -115,7 +116,7 @@ def _parts(module: nn.Module, layout: _Layout, unembed: nn.Linear) -> DecoderPar
     neurons, last_mlp = None, None
     with suppress(AttributeError):
         neurons = [layer.get_submodule(layout.mlp_output) for layer in layers]
-        last_mlp = layers[-1].get_submodule(layout.mlp_output.rpartition(".")[0])
+        last_mlp = layers[-1].get_submodule(layout.mlp_block)
     norm = module.get_submodule(layout.norm)
     heads = int(module.config.get_text_config().num_attention_heads)  # type: ignore[union-attr, operator]
     return DecoderParts(layers, attention, mlp, blocks, outputs, neurons, last_mlp, norm, unembed, heads)
