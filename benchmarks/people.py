@@ -12,7 +12,7 @@ from scipy.stats import binom
 
 from fixtures.held_out import MARGIN, matches_people
 from optim_hunter.claim import parse_seeds
-from optim_hunter.stats.conditions import bootstrap_test
+from optim_hunter.stats.conditions import bootstrap_test, without_bias
 from optim_hunter.stats.families import holm
 from optim_hunter.stats.verdict import combine, verdict_of
 from optim_hunter.tasks.people import published_people
@@ -43,7 +43,7 @@ def verdicts(model: float, people: tuple[float, ...], trials: int, seed: int = 0
         for who, (share, n) in enumerate(zip(people, answers, strict=True)):
             right = generator.binomial(n, share) / n
             values = model - generator.binomial(n, right, resamples) / n
-            results[str(who)] = bootstrap_test(values, model - right, -MARGIN, claim.alpha)
+            results[str(who)] = bootstrap_test(without_bias(values, model - right), model - right, -MARGIN, claim.alpha)
         both = combine(results)
         p, p_refuted = (holm({"one": p}, FAMILY)["one"] for p in (both.p, both.p_refuted))
         found.append(verdict_of(p, p_refuted, resamples, claim.alpha).value)

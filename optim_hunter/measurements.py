@@ -261,9 +261,18 @@ def named_values(case: Case, measured: Any) -> dict[str, Any]:
     """
     names = [condition.name for condition in case.claim.quantities]
     values = measured if isinstance(measured, dict) else {names[0]: measured}
-    if sorted(values) != sorted(names) or any(value is None for value in values.values()):
+    if set(values) != set(names) or not all(map(_is_numeric, values.values())):
         raise UserError(f"{case.claim.id}: its test must return a number for each of {', '.join(names)}")
     for name, value in values.items():
         if not np.all(np.isfinite(value)):
             raise NoValue(f"{name} is not finite")
     return values
+
+
+def _is_numeric(value: Any) -> bool:
+    """Whether it is a number, or an array of some."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):  # rows of unlike length, a tensor on a GPU
+        return False
+    return array.dtype.kind in "biuf" and array.size > 0

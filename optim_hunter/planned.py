@@ -16,7 +16,7 @@ def plan_of(cases: Iterable[Case], verdicts: Iterable[Case], options: Mapping[st
     """The cases of a run with their definitions, its verdicts in order, its options, and the code that measures."""
     cases = list(cases)
     files = {str(options["corpus"]): _stamp(options["corpus"])} if options.get("corpus") else {}
-    files |= {model: _stamp(model) for model in {case.model for case in cases} if Path(model).exists()}
+    files |= {model: stamp for model in {case.model for case in cases} if (stamp := _stamp_of_model(model))}
     return {
         "cases": [
             [*case.key, list(case.seeds), case.definition_hash, _hash("".join(case.helper_code.values()).encode())]
@@ -34,14 +34,20 @@ def plan_of(cases: Iterable[Case], verdicts: Iterable[Case], options: Mapping[st
 
 @functools.cache
 def package_hash() -> str:
-    """A hash of this package's own code."""
+    """A hash of this package's own code and data."""
     root = Path(__file__).parent
-    return _hash(*(part for file in sorted(root.rglob("*.py")) for part in (file.name.encode(), file.read_bytes())))
+    files = [*sorted(root.rglob("*.py")), *sorted(file for file in (root / "data").rglob("*") if file.is_file())]
+    return _hash(*(part for file in files for part in (file.name.encode(), file.read_bytes())))
+
+
+def _stamp_of_model(name: str) -> list[list[Any]]:
+    """That of the folder that it names, by itself or behind a prefix (`random:./model`, `one-layer:FOLDER`)."""
+    return _stamp(name) or _stamp(name.rpartition(":")[2])
 
 
 def _stamp(path: str) -> list[list[Any]]:
     """Name, size and time of a file, or of all files of a folder; empty where there is none."""
-    start = Path(path)
+    start = Path(path).expanduser()
     files = sorted(start.rglob("*")) if start.is_dir() else [start]
     return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
 

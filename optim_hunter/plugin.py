@@ -30,6 +30,9 @@ __all__ = ["observation", "pytest_addoption", "pytest_configure"]
 UNUSED = "{}: no selected claim runs on it"
 OTHER_BOOK = "the rule is of the packaged book, which is about the packaged corpus"
 OTHER_CORPUS = f"the packaged one-layer model is of another corpus: {TRAIN_ONE}"
+TWICE = (
+    "{} is asked twice for the same seed, by {} and by {}: a claim takes no parameters; write one claim for each value"
+)
 CONTROL = "{} is a control of {}: it runs at its own seeds"
 
 
@@ -96,7 +99,7 @@ class ClaimsPlugin:
 
     def _collect(self, case: Case) -> None:
         known = self.collected.get(case.key)
-        if known is not None and known.claim != case.claim:
+        if known is not None and (known.claim, known.measure_code) != (case.claim, case.measure_code):
             raise pytest.UsageError(f"two claims have the id {case.claim.id!r}: rename one of them")
         self.collected[case.key] = case
 
@@ -113,10 +116,13 @@ class ClaimsPlugin:
         sort_items(items, [case.model for case in self.collected.values()])
 
     def _mark(self, items: list[pytest.Item]) -> None:
+        asked: dict[Any, str] = {}
         for item in items:
             if item.get_closest_marker("gpu") is None:
                 item.add_marker(pytest.mark.cpu)
             case, seed = case_of(item)
+            if case is not None and asked.setdefault((case.key, seed), item.nodeid) != item.nodeid:
+                raise UserError(TWICE.format(case.claim.id, asked[case.key, seed], item.nodeid))
             if case is not None and seed is None:
                 self.again[case.key] = again(self.config, item.nodeid, case.model)
                 self._expect(item, case)
@@ -293,9 +299,14 @@ class ClaimsPlugin:
             pytest.fail(f"expected invalid because of {stated.reason!r}, but invalid: {reason}", pytrace=False)
 
     def _bind(self, case: Case, item: pytest.Function) -> None:
+        """Give the measure its other fixtures, also for controls and relatives whose items come later, or never."""
         names = item._fixtureinfo.argnames
         others = {name: item.funcargs[name] for name in names if name != "observation"}
-        self.run.calls[case.key] = functools.partial(case.measure, **others) if others else case.measure
+        call = functools.partial(case.measure, **others) if others else case.measure
+        for other in self.run.cases.values():
+            if other.measure is case.measure:
+                self.run.calls.setdefault(other.key, call)
+        self.run.calls[case.key] = call
 
     def _note(self, item: pytest.Item, decision: Any) -> None:
         from optim_hunter.evidence.entries import entry_of

@@ -118,10 +118,18 @@ class Registrations:
                 raise UserError(f"{self.folder / EXPECTED}: {entry} reads no corpus: remove `corpus` from the entry")
 
     def family_sizes(self, collected: Iterable[Claim]) -> dict[str, int]:
-        """Members of each family: those registered, and those collected that are not."""
-        families = {claim.id: claim.family for claim in collected}
-        families |= {claim_id: entry["family"] for claim_id, entry in self.locked.items()}
-        return dict(Counter(families.values()))
+        """Members of each family: those registered, and those collected.
+
+        A family to which a claim was moved is no smaller than the one that it is registered in, so that renaming one
+        makes no verdict easier.
+        """
+        registered = {claim_id: entry["family"] for claim_id, entry in self.locked.items()}
+        present = {claim.id: claim.family for claim in collected}
+        sizes = Counter(family for _, family in {*registered.items(), *present.items()})
+        least = dict(sizes)
+        for claim_id, family in present.items():
+            least[family] = max(least[family], sizes[registered.get(claim_id, family)])
+        return least
 
 
 def _replaced(entry: Mapping[str, Any]) -> Iterator[Replaced]:

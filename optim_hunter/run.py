@@ -61,7 +61,11 @@ class Run(Measurements):
         if self.bounds is None or case.is_control:
             return None
         bounds = {name: bounds for (claim_id, name), bounds in self.bounds.items() if claim_id == case.claim.id}
-        return obstacle(case.claim, bounds) or Looks(case.claim, bounds, self.family_sizes.get(case.claim.family, 1))
+        measured = (number.values for number in self.numbers.get(case.key, {}).values())
+        shown = next((values for values in measured if values is not None), {})
+        return obstacle(case.claim, bounds, shown) or Looks(
+            case.claim, bounds, self.family_sizes.get(case.claim.family, 1)
+        )
 
     def settled(self, case: Case) -> int | None:
         """After how many of its seeds, in order and measured so far, a case was settled; None while it is not."""
@@ -100,6 +104,8 @@ class Run(Measurements):
             for seed in case.seeds:
                 if not self.settled(case):
                     self.number(case, seed)
+            looks = self.looks(case)  # its numbers may show that it cannot be looked at
+        if isinstance(looks, Looks):
             return examine_sequentially(looks, self.looked_at(case))
         numbers = [self.number(case, seed) for seed in case.seeds]
         return examine(case.claim, numbers, self._estimate(case), case.claim.named.get(case.model))
@@ -110,10 +116,8 @@ class Run(Measurements):
         except InvalidInstrument as error:
             return Decision(case, Verdict.INVALID, str(error))
         controls = self._controls(case)
-        for control, verdict in controls:
-            if verdict is not control.expected:
-                reason = f"control {control.model} came out {verdict}, but must be {control.expected}"
-                return Decision(case, Verdict.INVALID, reason, controls=controls)
+        if wrong := _wrong_control(controls):
+            return Decision(case, Verdict.INVALID, wrong, controls=controls)
         return self._decide_on_numbers(case, controls)
 
     def _decide_on_numbers(self, case: Case, controls: tuple[tuple[Case, Verdict], ...]) -> Decision:
@@ -194,13 +198,15 @@ class Run(Measurements):
         ]
 
     def _tested_or_none(self, case: Case) -> Tested | None:
-        """A family member that cannot be tested, or stops on its own, counts as p = 1."""
+        """A family member that is invalid, cannot be tested, or stops on its own, counts as p = 1."""
         if isinstance(self.looks(case), Looks):
             return None
         try:
-            return self._tested(case)
+            tested = self._tested(case)
+            invalid = _too_many_lost(self.looked_at(case)) or _wrong_control(self._controls(case))
         except (InvalidInstrument, UserError, NoValue, UndefinedStatisticError):
             return None
+        return None if invalid else tested
 
     def _needed(self, case: Case, tested: Tested, size: int) -> int | None:
         if case.claim.bootstrap:
@@ -208,6 +214,12 @@ class Run(Measurements):
         condition = next(one for one in case.claim.conditions if one.name == tested.combined.decisive)
         needed = seeds_to_settle(tested.values[condition.name], condition.smallest_effect, case.claim.alpha / size)
         return needed and max(MINIMUM_SEEDS, needed) * (2 if "find" in tested.roles.values() else 1)
+
+
+def _wrong_control(controls: Iterable[tuple[Case, Verdict]]) -> str:
+    """Which control has another verdict than was planted; empty where all are right."""
+    wrong = (pair for pair in controls if pair[1] is not pair[0].expected)
+    return next((f"control {one.model} came out {found}, but must be {one.expected}" for one, found in wrong), "")
 
 
 def _too_many_lost(numbers: Sequence[SeedNumber]) -> str:

@@ -71,7 +71,7 @@ class WorkersPlugin:
         """Keep the items of one model together."""
         from optim_hunter.scheduling import scheduling
 
-        return scheduling((yield), config, log)
+        return scheduling((yield), config, log, lambda: heard(self._exchange, PLAN))
 
     def pytest_unconfigure(self) -> None:
         """Remove the messages."""

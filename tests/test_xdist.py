@@ -81,6 +81,9 @@ def test_two_workers_write_the_same_ledger_and_measure_nothing_twice(tmp_path, o
         assert len(alone["run"]["work"]) == 3
 
 
+PROTOCOLS = {"smollm2-135m": "corrected", "owner/name@0123": "own task", "./a folder": "published"}
+
+
 @pytest.mark.parametrize(
     ("item", "model"),
     [
@@ -88,11 +91,13 @@ def test_two_workers_write_the_same_ledger_and_measure_nothing_twice(tmp_path, o
         ("claims/a.py::test_a[owner/name@0123-own task-verdict]", "owner/name@0123"),
         ("claims/a.py::test_a[./a folder-published-3]@group", "./a folder"),
         ("tests/a.py::test_a[one-two-three]", None),
+        ("tests/a.py::test_a[one-two-3]", None),
         ("tests/a.py::test_a", None),
     ],
 )
-def test_an_item_s_id_names_its_model(item, model):
-    assert model_of(item) == model
+def test_only_an_item_of_the_plan_names_its_model(item, model):
+    models = {f"{name}-{protocol}": name for name, protocol in PROTOCOLS.items()}
+    assert model_of(item, models) == model
 
 
 class Node:
@@ -110,10 +115,16 @@ class Node:
         self.shutting_down = True
 
 
+def plan_of(items):
+    """The plan with the cases of all items that `seeds` made."""
+    models = {item.partition("[")[2].rpartition("-p-")[0] for item in items if "-p-" in item}
+    return {"cases": [["mine/a", model, "p", [0]] for model in models]} if models else None
+
+
 def distributed(pytester, items, *arguments):
     """The scheduling and, for each of two workers, the items that it is sent first."""
     config = pytester.parseconfig("--tx", "2*popen", *arguments)
-    chosen = scheduling(LoadScheduling(config), config, None)
+    chosen = scheduling(LoadScheduling(config), config, None, lambda: plan_of(items))
     nodes = Node(), Node()
     for node in nodes:
         chosen.add_node(node)
@@ -161,9 +172,9 @@ def test_ordinary_tests_beside_claims_stay_together_where_that_was_asked_for(pyt
 
 
 def test_without_claims_the_scheduling_is_the_one_that_was_asked_for(pytester):
-    chosen, _ = distributed(pytester, [f"b.py::test_{number}" for number in range(8)])
+    chosen, _ = distributed(pytester, [f"b.py::test_[one-two-{number}]" for number in range(8)])
     assert isinstance(chosen, LoadScheduling)
     config = pytester.parseconfig("--tx", "2*popen")
-    assert isinstance(scheduling(LoadScheduling(config), config, None), SchedulingByContent)
+    assert isinstance(scheduling(LoadScheduling(config), config, None, lambda: None), SchedulingByContent)
     each = EachScheduling(config)
-    assert scheduling(each, config, None) is each
+    assert scheduling(each, config, None, lambda: None) is each

@@ -103,6 +103,7 @@ class Comparison:
 def compare(before: Ledger, after: Ledger) -> Comparison:
     """Compare two ledgers: claim by claim, on the same model, protocol and corpus."""
     ours, theirs = ({_key(entry): entry for entry in ledger["claims"]} for ledger in (before, after))
+    ours, theirs = _with_corpora(ours, theirs), _with_corpora(theirs, ours)
     pairs = tuple(Pair(key, ours.get(key), theirs.get(key)) for key in dict.fromkeys((*ours, *theirs)))
     return Comparison(before, after, pairs, tuple(_run_changes(before["run"], after["run"])))
 
@@ -110,6 +111,12 @@ def compare(before: Ledger, after: Ledger) -> Comparison:
 def _key(entry: Entry) -> Key:
     corpus = entry["corpus"] or {}
     return entry["claim"], entry["model"], entry["protocol"], str(corpus.get("sha256") or corpus.get("name") or "")
+
+
+def _with_corpora(entries: Mapping[Key, Entry], others: Mapping[Key, Entry]) -> dict[Key, Entry]:
+    """Entries without a corpus, whose model could not be asked, under the one that the other run names for the case."""
+    named = {key[:3]: key for key in others if key[3]}
+    return {key if key[3] or key in others else named.get(key[:3], key): entry for key, entry in entries.items()}
 
 
 def _notes(before: Entry, after: Entry) -> Iterator[str]:

@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from optim_hunter.claim import UserError
+from optim_hunter.claim import UserError, Verdict
 from optim_hunter.evidence.exchanges import gather
 from optim_hunter.evidence.ledger_text import LedgerText
 from optim_hunter.evidence.partners import partners_of
@@ -85,8 +85,9 @@ class Ledger:
         self.write(indented=True)
 
     def _note_false_discovery_rates(self) -> None:
-        """Each direction on its own, over all verdicts of the run that rest on a test; controls are left out."""
-        tested = [entry for entry in self.content["claims"] if not entry["control"] and entry["p"] is not None]
+        """Each direction on its own, over all verdicts that rest on a test; not over controls and what is invalid."""
+        decided = (one for one in self.content["claims"] if not one["control"] and one["verdict"] != Verdict.INVALID)
+        tested = [entry for entry in decided if entry["p"] is not None]
         for p, q in (("p", "q"), ("p_refuted", "q_refuted")):
             rates = false_discovery_rates([entry[p] for entry in tested])
             for entry, rate in zip(tested, rates, strict=True):

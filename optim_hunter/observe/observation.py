@@ -231,6 +231,12 @@ class Part:
     shown: Any
     checks: Mapping[str, float]
 
+    def __post_init__(self) -> None:
+        """All claims about a prompt are shown the same arrays, so that none may change them."""
+        for value in vars(self.shown).values() if self.shown is not None else ():
+            if isinstance(value, np.ndarray):
+                value.setflags(write=False)
+
 
 NOTHING_TO_SHOW: Mapping[str, str] = {
     "attribution": "the model answers as the mean baseline does: no pair of tokens to compare",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
 from optim_hunter.stats.skewness import critical_t, p_above, possible_skewnesses
+
+LARGEST = 1e60
+"""Numbers beyond are divided by their largest, since their cubes are no longer finite."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,11 @@ def mean_test(values: Float[np.ndarray, "seed"], smallest_effect: float, alpha: 
     effect, n = float(np.mean(values)), len(values)
     if n < 2:
         return Result(effect, None, n, 1.0, 1.0)
+    size = float(np.abs(values).max())
+    if size > LARGEST:
+        return _times(size, mean_test(values / size, smallest_effect / size, alpha, bias / size))
     spread = float(np.std(values, ddof=1))
-    if spread <= 1e-12 * np.abs(values).max():
+    if spread <= 1e-12 * size:
         settled = float(effect <= smallest_effect), float(effect >= smallest_effect)
         return Result(effect, (effect, effect), n, *settled)
     skewnesses = possible_skewnesses(float(stats.skew((values - effect) / spread, bias=False)), n)
@@ -56,6 +62,12 @@ def mean_test(values: Float[np.ndarray, "seed"], smallest_effect: float, alpha: 
     low = lowest - critical_t(alpha, skewnesses, n) * error
     high = highest + critical_t(alpha, -skewnesses, n) * error
     return Result(effect, (low, high), n, p, p_refuted)
+
+
+def _times(size: float, result: Result) -> Result:
+    """The result of numbers that were divided by `size`."""
+    interval = None if result.interval is None else (size * result.interval[0], size * result.interval[1])
+    return replace(result, effect=size * result.effect, interval=interval)
 
 
 def seeds_test(values: Float[np.ndarray, "seed"], smallest_effect: float, alpha: float, bias: float = 0.0) -> Result:
@@ -87,15 +99,23 @@ def binomial_test(values: Float[np.ndarray, "seed"], smallest_effect: float, alp
     return Result(float(np.mean(values)), interval, len(values), float(above.pvalue), float(below.pvalue))
 
 
-def bootstrap_test(values: Float[np.ndarray, "seed"], estimate: float, smallest_effect: float, alpha: float) -> Result:
-    """Percentiles of the resamples, moved by their bias, give interval and p; never divided by √seeds.
+def without_bias(values: Float[np.ndarray, "seed"], estimate: float) -> Float[np.ndarray, "seed"]:
+    """Resamples less their bias, the mean of the resamples minus the estimate.
 
-    The bias (mean of the resamples minus the estimate) is taken off, since a fit to a resample sees stories twice
-    and believes them too much. The +1 counts the estimate itself, so that no p is 0 (Davison and Hinkley 1997,
-    chapters 4 and 5). The interval ends at the numbers that belong to it, at 100 resamples and α = 0.05 the 5th
-    lowest and the 5th highest.
+    A fit to a resample sees stories twice and believes them too much.
     """
-    centred = np.sort(values - (np.mean(values) - estimate))
+    return values - (np.mean(values) - estimate)
+
+
+def bootstrap_test(
+    unbiased: Float[np.ndarray, "seed"], estimate: float, smallest_effect: float, alpha: float
+) -> Result:
+    """Percentiles of the resamples, `without_bias`, give interval and p; never divided by √seeds.
+
+    The +1 counts the estimate itself, so that no p is 0 (Davison and Hinkley 1997, chapters 4 and 5). The interval ends
+    at the numbers that belong to it, at 100 resamples and α = 0.05 the 5th lowest and the 5th highest.
+    """
+    centred = np.sort(unbiased)
     n = len(centred)
     p = (1 + np.count_nonzero(centred <= smallest_effect)) / (n + 1)
     p_refuted = (1 + np.count_nonzero(centred >= smallest_effect)) / (n + 1)

@@ -9,11 +9,19 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from optim_hunter.claim import Claim, Condition
-from optim_hunter.stats.conditions import Result, bootstrap_test, seeds_test
+from optim_hunter.claim import Claim, Condition, UserError
+from optim_hunter.stats.conditions import Result, bootstrap_test, seeds_test, without_bias
 from optim_hunter.stats.pooled import pseudo_values, statistic
 from optim_hunter.stats.search import find_candidate, halves, lowest_mean
 from optim_hunter.stats.verdict import Combined, combine, with_losses
+
+ALIKE = "return as many numbers for every seed"
+
+FEWER = (
+    "the test of a claim about resamples must return one number",
+    "return one number, or one row of them; more are for a claim with `search=True`",
+)
+"""By the most dimensions that numbers of a condition may have."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +42,16 @@ class SeedNumber:
 
 
 def mean_of_queries(seed: int, queries: Sequence[Mapping[str, Any]], reasons: Sequence[str]) -> SeedNumber:
-    """The number of a seed from those of its queries; `reasons` tell of each query without one."""
+    """The number of a seed from those of its queries; `reasons` tell of each query without one.
+
+    Raises:
+        UserError: a condition has more numbers in one query than in another.
+    """
     if not queries:
         return SeedNumber(seed, None, reasons[0], 1.0)
+    for name in queries[0]:
+        if len({np.shape(query[name]) for query in queries}) > 1:
+            raise UserError(f"{name} has more numbers in one query of seed {seed} than in another: {ALIKE}")
     numbers = {name: np.array([query[name] for query in queries], dtype=float) for name in queries[0]}
     means, lowest, highest = (
         {name: summary(values, axis=0) for name, values in numbers.items()} for summary in (np.mean, np.min, np.max)
@@ -81,12 +96,26 @@ def examine(
 
     Raises:
         UndefinedStatisticError: a statistic over seeds cannot be computed on these.
+        UserError: a condition has more numbers in one seed than in another, or more than its claim can do with.
     """
+    _check_shapes(claim, numbers, named)
     split = _split(claim, numbers, named)
     candidate = _search(claim, split.finders) if split.finding else named
     if not split.used or (claim.search and candidate is None):
         return None
     return _tested(claim, split, candidate, estimate)
+
+
+def _check_shapes(claim: Claim, numbers: Sequence[SeedNumber], named: tuple[int, ...] | None) -> None:
+    """As many numbers in every seed; several of them only where a candidate is picked, or one row to hold for each."""
+    for one in claim.quantities:
+        shapes = {np.shape(number.values[one.name]) for number in numbers if number.values is not None}
+        if len(shapes) > 1:
+            few, many = sorted(shapes)[0], sorted(shapes)[-1]
+            raise UserError(f"{claim.id}: {one.name} has the shape {few} in one seed and {many} in another: {ALIKE}")
+        most = 0 if claim.bootstrap else 1
+        if not one.statistic and not claim.search and named is None and any(len(shape) > most for shape in shapes):
+            raise UserError(f"{claim.id}: {one.name} has the shape {shapes.pop()} in each seed: {FEWER[most]}")
 
 
 @dataclass(frozen=True)
@@ -115,10 +144,12 @@ def _tested(
     wholes = _wholes(claim, split.used, candidate)
     biases = {name: whole - values[name].mean(axis=0) for name, whole in wholes.items()}
     missing = len(split.confirming) - len(split.used)
-    tested = _tests(claim, values, estimate, biases)
+    # The bias is that of the resamples there are: losses have none, and would move all others up.
+    compared = values if estimate is None else {name: without_bias(one, estimate[name]) for name, one in values.items()}
+    tested = _tests(claim, compared, estimate, biases)
     if_lost = tested
     if missing or any(one.lost for one in split.used):
-        if_lost = _tests(claim, _scored(claim, split.used, values, missing, candidate), estimate, biases)
+        if_lost = _tests(claim, _scored(claim, split.used, compared, missing, candidate), estimate, biases)
     columns = {name: column for name, (_, column) in tested.items()}
     return Tested(
         conditions={name: result for name, (result, _) in tested.items()},

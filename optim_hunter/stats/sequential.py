@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from optim_hunter.claim import MINIMUM_SEEDS, Claim, Condition, UserError, Verdict
+from optim_hunter.claim import MINIMUM_SEEDS, Claim, Condition, Verdict
 from optim_hunter.stats.betting import lower_bound, p_above, p_below
 from optim_hunter.stats.conditions import Result
 from optim_hunter.stats.decision import SeedNumber, Tested, examine
@@ -36,8 +37,8 @@ class Looks:
         return self.claim.alpha / self.family_size
 
 
-def obstacle(claim: Claim, bounds: Mapping[str, Bounds]) -> str:
-    """Why a claim cannot be looked at seed by seed; empty where it can."""
+def obstacle(claim: Claim, bounds: Mapping[str, Bounds], shown: Mapping[str, Any]) -> str:
+    """Why a claim cannot be looked at seed by seed; empty where it can. `shown` is what a seed gave, if one has."""
     if claim.bootstrap:
         return "its seeds resample one corpus and are no replicates"
     if claim.search or claim.named:
@@ -45,7 +46,10 @@ def obstacle(claim: Claim, bounds: Mapping[str, Bounds]) -> str:
     if any(condition.statistic for condition in claim.conditions):
         return "it states a statistic of all seeds at once"
     lacking = [condition.name for condition in claim.conditions if condition.name not in bounds]
-    return f"no bounds are declared for {', '.join(lacking)}" if lacking else ""
+    if lacking:
+        return f"no bounds are declared for {', '.join(lacking)}"
+    several = [name for name in bounds if np.ndim(shown.get(name, 0.0))]
+    return f"bounds are declared for {several[0]}, which has several numbers a seed" if several else ""
 
 
 def settles(looks: Looks, numbers: Sequence[SeedNumber]) -> bool:
@@ -107,14 +111,8 @@ def _result(looks: Looks, condition: Condition, numbers: Sequence[SeedNumber]) -
 def _scaled(
     condition: Condition, bounds: Bounds, numbers: Sequence[SeedNumber]
 ) -> tuple[Float[np.ndarray, "look"], Float[np.ndarray, "look_or_loss"]]:
-    """Clipped numbers as shares of the way between the bounds: those there are, and all with losses at the lower bound.
-
-    Raises:
-        UserError: a seed has several numbers.
-    """
-    values = [None if number.values is None else np.asarray(number.values[condition.name]) for number in numbers]
-    if any(value is not None and value.ndim for value in values):
-        raise UserError(f"bounds are declared for {condition.name!r}, which has several numbers a seed: remove them")
+    """Clipped numbers as shares of the way between the bounds: those there are; all, with losses at the lower bound."""
+    values = [None if number.values is None else number.values[condition.name] for number in numbers]
     given = np.array([value for value in values if value is not None], dtype=float)
     shares = (np.clip(given, *bounds) - bounds[0]) / (bounds[1] - bounds[0])
     scored = np.zeros(len(numbers))

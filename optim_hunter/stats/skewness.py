@@ -18,6 +18,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
+LARGEST = 1e60
+"""Beyond it the cube of t is no longer finite, and p has long been 0 or 1."""
+
 Skewnesses = Float[np.ndarray, "skewness"]
 
 
@@ -40,6 +43,7 @@ def p_above(t: float, skewnesses: Skewnesses, n: int) -> float:
     from scipy.special import stdtr
 
     delta = skewnesses / np.sqrt(n)
+    t = min(max(t, -LARGEST), LARGEST)
     transformed = t + delta * (t**2 / 3 + 1 / 6) + delta**2 * t**3 / 27
     return float(stdtr(n - 1, -transformed.min()))
 

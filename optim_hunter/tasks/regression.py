@@ -72,7 +72,9 @@ class Episode:
     def permuted(self) -> Episode:
         """The same with the outputs permuted among the examples, by a generator of the seed's own."""
         order = np.random.default_rng([self.seed, len(self.outputs)]).permutation(len(self.outputs))
-        return replace(self, outputs=self.outputs[order])
+        outputs = self.outputs[order]
+        outputs.setflags(write=False)
+        return replace(self, outputs=outputs)
 
 
 @lru_cache(KEPT_EPISODES)
