@@ -16,7 +16,7 @@ from optim_hunter.journal import Journal, number_of, number_record
 from optim_hunter.observe.checks import TOLERANCES, require
 from optim_hunter.observe.plan import unite
 from optim_hunter.observe.store import Store
-from optim_hunter.stats.decision import SeedNumber, mean_of_queries
+from optim_hunter.stats.decision import FEWER, SeedNumber, mean_of_queries
 from optim_hunter.subjects.opening import open_subject
 from optim_hunter.subjects.subject import Options, Subject
 from optim_hunter.tasks.regression import RegressionTask
@@ -169,7 +169,10 @@ class Measurements:
         if self.lacks(case, None):
             observation = self.observe(case, None)
             self.illustrations.note(case, None, 0, observation)
-            self.estimates[case.key] = self._values(case, observation)
+            estimate = self._values(case, observation)
+            if any(map(np.ndim, estimate.values())):
+                raise UserError(f"{case.claim.id}: {FEWER[0]}")
+            self.estimates[case.key] = estimate
             self._keep(case, {"estimate": self.estimates[case.key]}, None)
         return self.estimates[case.key]
 
@@ -260,8 +263,9 @@ def named_values(case: Case, measured: Any) -> dict[str, Any]:
         UserError: the measure returns something else than its conditions ask for.
     """
     names = [condition.name for condition in case.claim.quantities]
-    values = measured if isinstance(measured, dict) else {names[0]: measured}
-    if set(values) != set(names) or not all(map(_is_numeric, values.values())):
+    given = measured if isinstance(measured, dict) else {names[0]: measured}
+    values = {name: _numeric(value) for name, value in given.items()}
+    if set(values) != set(names) or any(value is None for value in values.values()):
         raise UserError(f"{case.claim.id}: its test must return a number for each of {', '.join(names)}")
     for name, value in values.items():
         if not np.all(np.isfinite(value)):
@@ -269,10 +273,12 @@ def named_values(case: Case, measured: Any) -> dict[str, Any]:
     return values
 
 
-def _is_numeric(value: Any) -> bool:
-    """Whether it is a number, or an array of some."""
+def _numeric(value: Any) -> Any:
+    """A float, or an array of some; None for what is neither."""
     try:
         array = np.asarray(value)
-    except (TypeError, ValueError):  # rows of unlike length, a tensor on a GPU
-        return False
-    return array.dtype.kind in "biuf" and array.size > 0
+    except Exception:  # each kind of tensor refuses in its own way: on a GPU, with a gradient, in bfloat16
+        return None
+    if array.dtype.kind not in "biuf" or not array.size:
+        return None
+    return array.astype(float) if array.ndim else float(array)

@@ -36,8 +36,13 @@ def plan_of(cases: Iterable[Case], verdicts: Iterable[Case], options: Mapping[st
 def package_hash() -> str:
     """A hash of this package's own code and data."""
     root = Path(__file__).parent
-    files = [*sorted(root.rglob("*.py")), *sorted(file for file in (root / "data").rglob("*") if file.is_file())]
-    return _hash(*(part for file in files for part in (file.name.encode(), file.read_bytes())))
+    return _hash(*(part for file in package_files(root) for part in (file.name.encode(), file.read_bytes())))
+
+
+def package_files(root: Path) -> list[Path]:
+    """Code and data of a package; what Python compiles of them may come and go."""
+    files = {*root.rglob("*.py"), *(root / "data").rglob("*")}
+    return sorted(file for file in files if "__pycache__" not in file.parts and file.is_file())
 
 
 def _stamp_of_model(name: str) -> list[list[Any]]:

@@ -30,9 +30,7 @@ __all__ = ["observation", "pytest_addoption", "pytest_configure"]
 UNUSED = "{}: no selected claim runs on it"
 OTHER_BOOK = "the rule is of the packaged book, which is about the packaged corpus"
 OTHER_CORPUS = f"the packaged one-layer model is of another corpus: {TRAIN_ONE}"
-TWICE = (
-    "{} is asked twice for the same seed, by {} and by {}: a claim takes no parameters; write one claim for each value"
-)
+TWICE = "{} is asked twice for the same seed, by {} and by {}: a claim takes no parameters, and stands in one file"
 CONTROL = "{} is a control of {}: it runs at its own seeds"
 
 
@@ -299,7 +297,7 @@ class ClaimsPlugin:
             pytest.fail(f"expected invalid because of {stated.reason!r}, but invalid: {reason}", pytrace=False)
 
     def _bind(self, case: Case, item: pytest.Function) -> None:
-        """Give the measure its other fixtures, also for controls and relatives whose items come later, or never."""
+        """Give the measure its other fixtures, also for the claim's controls, whose items come later, or never."""
         names = item._fixtureinfo.argnames
         others = {name: item.funcargs[name] for name in names if name != "observation"}
         call = functools.partial(case.measure, **others) if others else case.measure

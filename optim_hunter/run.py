@@ -61,9 +61,8 @@ class Run(Measurements):
         if self.bounds is None or case.is_control:
             return None
         bounds = {name: bounds for (claim_id, name), bounds in self.bounds.items() if claim_id == case.claim.id}
-        measured = (number.values for number in self.numbers.get(case.key, {}).values())
-        shown = next((values for values in measured if values is not None), {})
-        return obstacle(case.claim, bounds, shown) or Looks(
+        measured = [number.values for number in self.numbers.get(case.key, {}).values() if number.values is not None]
+        return obstacle(case.claim, bounds, measured) or Looks(
             case.claim, bounds, self.family_sizes.get(case.claim.family, 1)
         )
 
@@ -107,8 +106,13 @@ class Run(Measurements):
             looks = self.looks(case)  # its numbers may show that it cannot be looked at
         if isinstance(looks, Looks):
             return examine_sequentially(looks, self.looked_at(case))
-        numbers = [self.number(case, seed) for seed in case.seeds]
-        return examine(case.claim, numbers, self._estimate(case), case.claim.named.get(case.model))
+        numbers, estimate = [self.number(case, seed) for seed in case.seeds], self._estimate(case)
+        try:
+            return examine(case.claim, numbers, estimate, case.claim.named.get(case.model))
+        except UndefinedStatisticError:
+            raise
+        except (TypeError, ValueError, IndexError) as error:
+            raise UserError(f"{case.claim.id}: its numbers cannot be tested: {error}") from error
 
     def _decide(self, case: Case) -> Decision:
         try:
@@ -199,14 +203,13 @@ class Run(Measurements):
 
     def _tested_or_none(self, case: Case) -> Tested | None:
         """A family member that is invalid, cannot be tested, or stops on its own, counts as p = 1."""
-        if isinstance(self.looks(case), Looks):
-            return None
         try:
             tested = self._tested(case)
             invalid = _too_many_lost(self.looked_at(case)) or _wrong_control(self._controls(case))
         except (InvalidInstrument, UserError, NoValue, UndefinedStatisticError):
             return None
-        return None if invalid else tested
+        # Asked last: whether it stops on its own is known when it is measured.
+        return None if invalid or isinstance(self.looks(case), Looks) else tested
 
     def _needed(self, case: Case, tested: Tested, size: int) -> int | None:
         if case.claim.bootstrap:

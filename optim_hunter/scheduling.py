@@ -57,7 +57,9 @@ class SchedulingByContent:
         """Take a worker's items; the first to come decide on the scheduling."""
         plan = None if isinstance(self._chosen, ModelScheduling) else self._plan()
         if plan is not None:
-            models = {f"{model}-{protocol}": model for _, model, protocol, *_ in plan["cases"]}
+            names = {f"{model}-{protocol}": model for _, model, protocol, *_ in plan["cases"]}
+            # pytest escapes in ids what is not ASCII, unless it is told not to.
+            models = names | {name.encode("unicode_escape").decode("ascii"): model for name, model in names.items()}
             asked, self._chosen = self._chosen, ModelScheduling(self._config, self._log, models)
             for known in asked.nodes:
                 self._chosen.add_node(known)

@@ -26,7 +26,7 @@ SOMETIMES = "return 3.0 if observation.episode.seed > 8 else float('nan')"
 
 
 def test_an_invalid_relative_counts_as_one_that_was_not_tested(pytester, claims):  # noqa: F811
-    """Two numbers of p 0.03 or so: alone in a family of two, it must be doubled."""
+    """Were it tested, it would be the first that Holm adjusts, and the other's p would stay as it is."""
     claims(weak="return 1.01 + 0.02 * (observation.episode.seed % 3 - 1)", lossy=SOMETIMES)
     run(pytester)
     found = entries(pytester)
@@ -76,7 +76,7 @@ def test_scoring_missing_resamples_as_lost_never_makes_a_bootstrap_claim_easier(
 # numbers
 
 
-@pytest.mark.parametrize("size", [1e110, 1e150, 1e300])
+@pytest.mark.parametrize("size", [1e110, 1e150, 1e300, 1e-110, 1e-170, 1e-300])
 def test_numbers_of_any_size_are_tested_as_their_shares_are(size):
     values = np.random.default_rng(0).normal(1.0, 1.0, 30)
     usual, large = mean_test(values, 0.5, 0.05), mean_test(size * values, 0.5 * size, 0.05)
@@ -96,6 +96,7 @@ def test_tiny_numbers_are_far_from_a_smallest_effect():
         ("return [[2.0, 3.0]]", "has the shape (1, 2) in each seed: return one number, or one row of them"),
         ("return [[2.0], [3.0, 4.0]]", "its test must return a number for each of gain"),
         ("return 'many'", "its test must return a number for each of gain"),
+        ("import torch; return torch.ones(1, requires_grad=True)", "its test must return a number for each of gain"),
         ("return []", "its test must return a number for each of gain"),
         ("return {1: 2.0, 'gain': 3.0}", "its test must return a number for each of gain"),
     ],
@@ -128,7 +129,7 @@ def test_a_claim_takes_no_parameters(pytester, claims):  # noqa: F811
     said = run(pytester)
     said = said.stdout.str() + said.stderr.str()
     assert "mine/holds is asked twice for the same seed" in said
-    assert "a claim takes no parameters; write one claim for each value" in said
+    assert "a claim takes no parameters, and stands in one file" in said
 
 
 def test_a_copied_claim_with_another_body_is_refused(pytester, claims):  # noqa: F811
@@ -165,6 +166,20 @@ def test_a_folder_behind_a_prefix_is_part_of_the_plan(tmp_path, monkeypatch):
     for name in (f"one-layer:{tmp_path / 'trained'}", str(tmp_path / "trained"), "~/trained"):
         assert [entry[0] for entry in planned._stamp_of_model(name)] == ["weights"], name
     assert planned._stamp_of_model("smollm2-135m") == []
+
+
+def test_what_python_compiles_of_the_package_is_no_part_of_its_hash(tmp_path):
+    for name in ("code.py", "data/stories.txt", "data/__pycache__/code.pyc", "__pycache__/code.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    assert [file.name for file in planned.package_files(tmp_path)] == ["code.py", "stories.txt"]
+    assert len(planned.package_hash()) == 16
+
+
+def test_a_tensor_is_a_number(pytester, claims):  # noqa: F811
+    claims(holds="import torch; return torch.tensor(2.0 + observation.episode.seed % 7)")
+    run(pytester)
+    assert entries(pytester)["holds"]["verdict"] == "supported"
 
 
 def test_a_verdict_that_became_invalid_for_want_of_a_corpus_has_changed():

@@ -143,14 +143,14 @@ def test_a_refutation_of_one_of_two_conditions_pays_for_both():
     ],
 )
 def test_what_cannot_be_looked_at_says_why(changes, said):
-    assert said in obstacle(one_condition(**changes), {}, {})
-    assert obstacle(one_condition(), {"a": (-1.0, 1.0)}, {}) == ""
+    assert said in obstacle(one_condition(**changes), {}, [])
+    assert obstacle(one_condition(), {"a": (-1.0, 1.0)}, []) == ""
 
 
 def test_several_numbers_a_seed_cannot_be_bounded():
     bounds = {"a": (-1.0, 1.0)}
-    assert obstacle(one_condition(), bounds, {"a": 0.5}) == ""
-    assert "a, which has several numbers a seed" in obstacle(one_condition(), bounds, {"a": np.zeros(3)})
+    assert obstacle(one_condition(), bounds, [{"a": 0.5}]) == ""
+    assert "a, which has several numbers a seed" in obstacle(one_condition(), bounds, [{"a": 0.5}, {"a": np.zeros(3)}])
 
 
 ENTRY = '[[bounds]]\nclaim = "{claim}"\ncondition = "{condition}"\nlow = {low}\nhigh = 4\nclipped = "{clipped}"\n'
@@ -205,6 +205,10 @@ def test_fails(observation):
 def test_open(observation):
     return 0.7 + noise(observation)
 
+@claim(mine("rows"))
+def test_rows(observation):
+    return [2 + noise(observation)] * 2
+
 @claim(mine("unbounded"))
 def test_unbounded(observation):
     return 2 + noise(observation)
@@ -214,7 +218,7 @@ def test_unbounded(observation):
 def write_claims(folder):
     entries = [
         ENTRY.format(claim=f"mine/{name}", condition="gain", low=-2, clipped="nothing")
-        for name in ("holds", "fails", "open")
+        for name in ("holds", "fails", "open", "rows")
     ]
     (folder / "test_mine.py").write_text(CLAIMS)
     (folder / "bounds.toml").write_text("\n".join(entries))
@@ -237,20 +241,21 @@ def test_a_sequential_run_stops_where_it_is_settled_and_says_so(pytester):
     jsonschema.validate(ledger, SCHEMA)
     found = {entry["claim"].removeprefix("mine/"): entry for entry in ledger["claims"]}
     assert {name: entry["verdict"] for name, entry in found.items()} == {
-        "holds": "supported", "fails": "refuted", "open": "inconclusive", "unbounded": "supported",
+        "holds": "supported", "fails": "refuted", "open": "inconclusive", "unbounded": "supported", "rows": "supported",
     }  # fmt: skip
     stops = {name: entry["sequential"] for name, entry in found.items()}
     assert stops["holds"]["settled"]
     assert 20 <= stops["holds"]["seeds_looked_at"] < 60
     assert stops["open"] == {"seeds_looked_at": 60, "settled": False}
+    assert stops["rows"] == {"obstacle": "bounds are declared for gain, which has several numbers a seed"}
     assert stops["unbounded"] == {"obstacle": "no bounds are declared for gain"}
     assert len(found["holds"]["numbers"]) == found["holds"]["n"] == stops["holds"]["seeds_looked_at"]
-    assert found["holds"]["p_adjusted"] == pytest.approx(4 * found["holds"]["p"])
+    assert found["holds"]["p_adjusted"] == pytest.approx(5 * found["holds"]["p"])
     assert found["holds"]["conditions"][0]["bounds"] == [-2, 4]
     assert "second_opinions" in found["unbounded"]["conditions"][0]
     assert f"after each of {found['holds']['n']} out of 60 seeds" in found["holds"]["sentence"]
     result.stdout.fnmatch_lines([f"*settled after {found['holds']['n']} seeds*"])
-    result.assert_outcomes(passed=found["holds"]["n"] + found["fails"]["n"] + 120 + 2, failed=1,
+    result.assert_outcomes(passed=found["holds"]["n"] + found["fails"]["n"] + 180 + 3, failed=1,
                            skipped=120 - found["holds"]["n"] - found["fails"]["n"] + 1)  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from optim_hunter.stats.skewness import critical_t, p_above, possible_skewnesses
 
 LARGEST = 1e60
-"""Numbers beyond are divided by their largest, since their cubes are no longer finite."""
+"""Where the largest number is beyond it, or as tiny, all are divided by it: their powers would be infinite or 0."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def mean_test(values: Float[np.ndarray, "seed"], smallest_effect: float, alpha: 
     if n < 2:
         return Result(effect, None, n, 1.0, 1.0)
     size = float(np.abs(values).max())
-    if size > LARGEST:
+    if size > LARGEST or 0 < size < 1 / LARGEST:
         return _times(size, mean_test(values / size, smallest_effect / size, alpha, bias / size))
     spread = float(np.std(values, ddof=1))
     if spread <= 1e-12 * size:

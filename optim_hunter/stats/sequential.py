@@ -37,8 +37,8 @@ class Looks:
         return self.claim.alpha / self.family_size
 
 
-def obstacle(claim: Claim, bounds: Mapping[str, Bounds], shown: Mapping[str, Any]) -> str:
-    """Why a claim cannot be looked at seed by seed; empty where it can. `shown` is what a seed gave, if one has."""
+def obstacle(claim: Claim, bounds: Mapping[str, Bounds], measured: Sequence[Mapping[str, Any]]) -> str:
+    """Why a claim cannot be looked at seed by seed; empty where it can. `measured` is what the seeds so far gave."""
     if claim.bootstrap:
         return "its seeds resample one corpus and are no replicates"
     if claim.search or claim.named:
@@ -48,7 +48,7 @@ def obstacle(claim: Claim, bounds: Mapping[str, Bounds], shown: Mapping[str, Any
     lacking = [condition.name for condition in claim.conditions if condition.name not in bounds]
     if lacking:
         return f"no bounds are declared for {', '.join(lacking)}"
-    several = [name for name in bounds if np.ndim(shown.get(name, 0.0))]
+    several = [name for name in bounds for values in measured if np.ndim(values.get(name, 0.0))]
     return f"bounds are declared for {several[0]}, which has several numbers a seed" if several else ""
 
 
