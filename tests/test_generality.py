@@ -49,8 +49,12 @@ def test_named(observation):
     return np.full((2, 3), 1.0 + observation.episode.seed % 2)
 
 @claim(about("fails", family="fails", named={"PLANTED": (1, 2)}))
-def test_fails(observation):
+def test_fails(observation, broken):
     return 1.0
+
+@pytest.fixture
+def broken():
+    raise IndexError("of a fixture")
 
 @claim(about("weights", StoriesTask(), ("linear",), needs=frozenset(), family="weights"))
 def test_weights(observation):

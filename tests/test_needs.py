@@ -190,8 +190,10 @@ def test_candidates_have_the_logits_of_the_plain_model(name):
     module.set_attn_implementation("eager")
     own = module(torch.tensor([Text(model, TASK, 5).ids])).logits[0, -1]
     cap = getattr(module.config, "final_logit_softcapping", None)
-    logits = torch.from_numpy(seen.logits)
-    torch.testing.assert_close(cap * torch.tanh(logits / cap) if cap else logits, own[seen.tokens], atol=1e-4, rtol=0)
+    logits = torch.tensor(seen.logits)
+    torch.testing.assert_close(
+        cap * torch.tanh(logits / cap) if cap else logits, own[seen.tokens.tolist()], atol=1e-4, rtol=0
+    )
     np.testing.assert_allclose(seen.contributions.sum(0) + seen.constant, seen.logits, atol=1e-4)
     assert seen.tokens[seen.columns["llm"]] == own.argmax()
 
