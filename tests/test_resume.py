@@ -146,7 +146,10 @@ def test_a_stopped_run_leaves_a_page_that_marks_what_is_unfinished(folder, unint
     process = start(folder)
     wait_for(process, folder, 60)
     process.send_signal(signal.SIGINT)
-    assert process.wait() == pytest.ExitCode.INTERRUPTED, (folder / "printed.txt").read_text()
+    status, printed = process.wait(), (folder / "printed.txt").read_text()
+    if "self._rawentry.tb_lineno - 1" in printed:
+        pytest.skip("Ctrl-C fell on an instruction without a line, which pytest cannot print")
+    assert status == pytest.ExitCode.INTERRUPTED, printed
     path, ledger = the_ledger(folder)
     unfinished = {one["claim"]: one for one in ledger["run"]["unfinished"]}
     assert unfinished.keys() == {"mine/holds"} or unfinished.keys() == {"mine/fails"}
