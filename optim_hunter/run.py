@@ -112,7 +112,8 @@ class Run(Measurements):
         except UndefinedStatisticError:
             raise
         except (TypeError, ValueError, IndexError) as error:
-            raise UserError(f"{case.claim.id}: its numbers cannot be tested: {error}") from error
+            remedy = "return for every seed what its search, statistic or named candidate asks for"
+            raise UserError(f"{case.claim.id}: its numbers cannot be tested ({error})", remedy) from error
 
     def _decide(self, case: Case) -> Decision:
         try:

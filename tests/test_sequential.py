@@ -247,7 +247,7 @@ def test_a_sequential_run_stops_where_it_is_settled_and_says_so(pytester):
     assert stops["holds"]["settled"]
     assert 20 <= stops["holds"]["seeds_looked_at"] < 60
     assert stops["open"] == {"seeds_looked_at": 60, "settled": False}
-    assert stops["rows"] == {"obstacle": "bounds are declared for gain, which has several numbers a seed"}
+    assert stops["rows"] == {"obstacle": "bounds are declared for gain, which has several numbers a seed: remove them"}
     assert stops["unbounded"] == {"obstacle": "no bounds are declared for gain"}
     assert len(found["holds"]["numbers"]) == found["holds"]["n"] == stops["holds"]["seeds_looked_at"]
     assert found["holds"]["p_adjusted"] == pytest.approx(5 * found["holds"]["p"])

@@ -8,10 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from optim_hunter.stats.skewness import critical_t, p_above, possible_skewnesses
-
-LARGEST = 1e60
-"""Where the largest number is beyond it, or as tiny, all are divided by it: their powers would be infinite or 0."""
+from optim_hunter.stats.skewness import LARGEST, critical_t, p_above, possible_skewnesses
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ def mean_test(values: Float[np.ndarray, "seed"], smallest_effect: float, alpha: 
     effect, n = float(np.mean(values)), len(values)
     if n < 2:
         return Result(effect, None, n, 1.0, 1.0)
-    size = float(np.abs(values).max())
+    size = float(np.abs(values).max())  # powers of numbers so large, or so small, would be infinite or 0
     if size > LARGEST or 0 < size < 1 / LARGEST:
         return _times(size, mean_test(values / size, smallest_effect / size, alpha, bias / size))
     spread = float(np.std(values, ddof=1))

@@ -49,7 +49,7 @@ def obstacle(claim: Claim, bounds: Mapping[str, Bounds], measured: Sequence[Mapp
     if lacking:
         return f"no bounds are declared for {', '.join(lacking)}"
     several = [name for name in bounds for values in measured if np.ndim(values.get(name, 0.0))]
-    return f"bounds are declared for {several[0]}, which has several numbers a seed" if several else ""
+    return f"bounds are declared for {several[0]}, which has several numbers a seed: remove them" if several else ""
 
 
 def settles(looks: Looks, numbers: Sequence[SeedNumber]) -> bool:

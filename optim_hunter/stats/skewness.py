@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 LARGEST = 1e60
-"""Beyond it the cube of t is no longer finite, and p has long been 0 or 1."""
+"""Numbers far beyond it have no finite cube; of a t that large p has long been 0 or 1."""
 
 Skewnesses = Float[np.ndarray, "skewness"]
 
